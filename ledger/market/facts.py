@@ -1,0 +1,155 @@
+"""Facts that only the node knows: what it accepted, planned, co-signed and was told by agents.
+
+Together with the chain's events they are the journal; replaying it rebuilds every projection. Each may
+be applied twice without a difference.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ledger.market.bid import SignedBid
+from ledger.market.events import BlockRef, Logged
+from ledger.market.identity import Address, BidId, Digest, LeaseId
+from ledger.market.instructions import OpenLease
+from ledger.market.lease import LeaseTerms
+from ledger.market.reasons import SkipReason
+from ledger.market.receipt import SignedReceipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BidAccepted:
+    """A buyer's order stands in the book: `attempts` are bids that differ in their nonce alone; the
+    first one's id names the job, the others serve retries. `wait_until` is seconds since 1970."""
+
+    job: BidId
+    document: Digest
+    attempts: tuple[SignedBid, ...]
+    attempt_ids: tuple[BidId, ...]
+    accepted_at: int
+    wait_until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BidWithdrawn:
+    """The order left the book without a lease: cancelled by its buyer, or its waiting time ran out."""
+
+    job: BidId
+    code: str
+    cause: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasePlanned:
+    """The node decided to open this lease; the match transaction carries it."""
+
+    job: BidId
+    attempt: int
+    wish: OpenLease
+    terms: LeaseTerms
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFailed:
+    """The contract skipped the planned match; the order returns to the book or leaves it."""
+
+    job: BidId
+    lease: LeaseId
+    reason: SkipReason
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReported:
+    """What an agent metered: cumulative milliseconds, with CPU time and peak memory as evidence."""
+
+    lease: LeaseId
+    milliseconds: int
+    cpu_ns: int
+    peak_bytes: int
+    evidence: Digest
+    last: bool
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptCosigned:
+    """The bid's signer agreed to a usage report."""
+
+    signed: SignedReceipt
+    at: int
+
+
+class JobPhase(StrEnum):
+    """What an agent says of a lease's job."""
+
+    PREPARING = "preparing"
+    STARTING = "starting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REFUSED = "refused"
+    LOST = "lost"
+
+    @property
+    def final(self) -> bool:
+        return self in (JobPhase.SUCCEEDED, JobPhase.FAILED, JobPhase.REFUSED, JobPhase.LOST)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFile:
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReported:
+    """An agent's word on its job; `cause` says why it failed or was refused, "" otherwise."""
+
+    lease: LeaseId
+    phase: JobPhase
+    exit_code: int | None
+    code: str
+    cause: str
+    outputs: tuple[OutputFile, ...]
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentLost:
+    """The agent of an open lease fell silent: this lease ends, and its provider gets the job no more."""
+
+    lease: LeaseId
+    provider: Address
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainObserved:
+    """One block of the market's chain with the market's events in it; the cursor moves with it."""
+
+    block: BlockRef
+    events: tuple[Logged, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainRewound:
+    """A reorganisation: blocks above `to` no longer exist and their events never happened."""
+
+    to: BlockRef
+
+
+Fact = (
+    BidAccepted
+    | BidWithdrawn
+    | LeasePlanned
+    | PlanFailed
+    | UsageReported
+    | ReceiptCosigned
+    | JobReported
+    | AgentLost
+    | ChainObserved
+    | ChainRewound
+)

@@ -1,0 +1,258 @@
+"""Job document: what a bid's `job` hash stands for; the buyer signs it, the agent runs exactly it.
+
+Plain JSON of texts, integers and lists (no floats, so that RFC 8785 has one form); `from_plain` is
+strict. Units: milli-cores, MiB, seconds, milli-base-units per hour.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ledger.market.domains import check_pattern
+from ledger.market.errors import Rejected
+from ledger.market.plain import Reader
+from ledger.market.ranges import unsigned
+
+KIND = "bingwang/job/1"
+MAX_TEXT = 32_768
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CONFIG = re.compile(r"sha256:[0-9a-f]{64}")
+_SEGMENT = re.compile(r"[A-Za-z0-9._@+-]{1,255}")
+
+
+def check_path(path: str) -> str:
+    """A relative path of plain segments; `Rejected` for anything that could leave the job's folder."""
+    segments = path.split("/")
+    plain = all(_SEGMENT.fullmatch(part) and part not in (".", "..") for part in segments)
+    if not plain or len(path) > 512:
+        raise Rejected(
+            "unsafe-path",
+            f"{path[:120]!r} is not a plain relative path.",
+            "Use segments of letters, digits and . _ @ + - separated by /, without . or ..",
+        )
+    return path
+
+
+def _matches(pattern: re.Pattern[str], what: str, value: str, remedy: str) -> None:
+    if not pattern.fullmatch(value):
+        raise Rejected(f"malformed-{what}", f"{value[:120]!r} is not a valid {what}.", remedy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """`config` is the image's config digest, `archive` the sha256 of its archive at the node, or ""."""
+
+    reference: str
+    config: str
+    archive: str = ""
+    archive_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        _matches(_CONFIG, "image-digest", self.config, "Give sha256: and 64 hexadecimal digits.")
+        if self.archive:
+            _matches(_SHA256, "sha256", self.archive, "Give 64 hexadecimal digits.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFile:
+    """A file of the buyer, a blob at the node, found by the job under `in/<path>`."""
+
+    path: str
+    sha256: str
+    size: int
+
+    def __post_init__(self) -> None:
+        check_path(self.path)
+        _matches(_SHA256, "sha256", self.sha256, "Give 64 hexadecimal digits.")
+        unsigned("size", self.size, 53)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerators:
+    """`share` is milli-devices of one device (1000: whole); `memory` MiB of one device, 0 for any."""
+
+    vendor: str = ""
+    model: str = ""
+    count: int = 1
+    share: int = 1000
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job as its buyer signed it."""
+
+    name: str
+    image: Image
+    command: tuple[str, ...]
+    cpu: int
+    memory: int
+    disk: int
+    max_rate: int
+    max_seconds: int
+    envs: tuple[tuple[str, str], ...] = ()
+    accelerators: Accelerators | None = None
+    inputs: tuple[InputFile, ...] = ()
+    outputs: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    runtime: str = "runc"
+    grade: str = ""
+    network: bool = False
+    retry: int = 0
+
+    def __post_init__(self) -> None:
+        _matches(_NAME, "name", self.name, "Use letters, digits and . _ - (at most 63).")
+        for key, _ in self.envs:
+            _matches(_ENV, "environment-name", key, "Use letters, digits and _.")
+        for path in self.outputs:
+            check_path(path)
+        for pattern in (*self.allow, *self.deny):
+            check_pattern(pattern)
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        if not self.command:
+            raise Rejected("empty-command", "The job has no command.", "Give command as a list of texts.")
+        texts = [*self.command, *(value for _, value in self.envs)]
+        if sum(map(len, texts)) > MAX_TEXT or any("\0" in text for text in texts):
+            raise Rejected(
+                "oversized-command",
+                f"Command and environment exceed {MAX_TEXT} characters, or hold a NUL.",
+                "Put large values into an input file.",
+            )
+        for name, least in (("cpu", 1), ("memory", 16), ("disk", 16), ("max_seconds", 1), ("max_rate", 0)):
+            value = getattr(self, name)
+            unsigned(name, value, 96 if name == "max_rate" else 31)
+            if value < least:
+                raise Rejected("too-small", f"{name} is {value}.", f"Give at least {least}.", field=name)
+        paths = [file.path for file in self.inputs]
+        if len(set(paths)) != len(paths) or len(set(self.outputs)) != len(self.outputs):
+            raise Rejected("duplicate-path", "A path stands twice among the files.", "Name each file once.")
+        if self.disk << 20 < sum(file.size for file in self.inputs):
+            raise Rejected("disk-too-small", "The inputs are larger than the disk.", "Ask for more disk.")
+        unsigned("retry", self.retry, 3)
+
+    def to_plain(self) -> dict[str, object]:
+        """The document; absent choices are absent keys, so that one job has one hash."""
+        plain: dict[str, object] = {
+            "kind": KIND,
+            "name": self.name,
+            "image": _image_to_plain(self.image),
+            "command": list(self.command),
+            "cpu": self.cpu,
+            "memory": self.memory,
+            "disk": self.disk,
+            "max_rate": str(self.max_rate),
+            "max_seconds": self.max_seconds,
+            "runtime": self.runtime,
+        }
+        optional: dict[str, object] = {
+            "envs": dict(self.envs),
+            "inputs": [{"path": f.path, "sha256": f.sha256, "size": f.size} for f in self.inputs],
+            "outputs": list(self.outputs),
+            "allow": list(self.allow),
+            "deny": list(self.deny),
+            "regions": list(self.regions),
+            "grade": self.grade,
+            "network": self.network,
+            "retry": self.retry,
+            "accelerators": _accelerators_to_plain(self.accelerators),
+        }
+        return plain | {key: value for key, value in optional.items() if value}
+
+
+def _image_to_plain(image: Image) -> dict[str, object]:
+    plain: dict[str, object] = {"reference": image.reference, "config": image.config}
+    if image.archive:
+        plain |= {"archive": image.archive, "archive_bytes": image.archive_bytes}
+    return plain
+
+
+def _accelerators_to_plain(wanted: Accelerators | None) -> dict[str, object]:
+    if wanted is None:
+        return {}
+    return {
+        "vendor": wanted.vendor,
+        "model": wanted.model,
+        "count": wanted.count,
+        "share": wanted.share,
+        "memory": wanted.memory,
+    }
+
+
+def _read_image(value: object) -> Image:
+    read = Reader(value, "image")
+    image = Image(
+        reference=read.get("reference", str),
+        config=read.get("config", str),
+        archive=read.get("archive", str, ""),
+        archive_bytes=read.get("archive_bytes", int, 0),
+    )
+    read.done()
+    return image
+
+
+def _read_input(value: object) -> InputFile:
+    read = Reader(value, "inputs")
+    file = InputFile(path=read.get("path", str), sha256=read.get("sha256", str), size=read.get("size", int))
+    read.done()
+    return file
+
+
+def _read_accelerators(value: Mapping[str, object]) -> Accelerators | None:
+    if not value:
+        return None
+    read = Reader(value, "accelerators")
+    wanted = Accelerators(
+        vendor=read.get("vendor", str, ""),
+        model=read.get("model", str, ""),
+        count=read.get("count", int, 1),
+        share=read.get("share", int, 1000),
+        memory=read.get("memory", int, 0),
+    )
+    read.done()
+    return wanted
+
+
+def job_from_plain(value: object) -> Job:
+    """The job behind a document; `Rejected` for an unknown key, a wrong type or an impossible value."""
+    read = Reader(value, "job")
+    if read.get("kind", str) != KIND:
+        raise Rejected(
+            "unknown-document", "The document is not a job of a known kind.", f"Use kind {KIND}."
+        )
+    envs: dict[str, str] = read.get("envs", dict, {})
+    if not all(type(text) is str for text in envs.values()):
+        raise Rejected("wrong-type", "envs holds something other than text.", "Quote the values.")
+    rate = read.get("max_rate", str)
+    if not rate.isdecimal() or not rate.isascii() or len(rate) > 29:
+        raise Rejected(
+            "malformed-rate", "max_rate is not a decimal number.", "Give milli-base-units per hour."
+        )
+    job = Job(
+        name=read.get("name", str),
+        image=_read_image(read.get("image", dict)),
+        command=read.texts("command", required=True),
+        cpu=read.get("cpu", int),
+        memory=read.get("memory", int),
+        disk=read.get("disk", int),
+        max_rate=int(rate),
+        max_seconds=read.get("max_seconds", int),
+        envs=tuple(sorted(envs.items())),
+        accelerators=_read_accelerators(read.get("accelerators", dict, {})),
+        inputs=tuple(_read_input(item) for item in read.get("inputs", list, [])),
+        outputs=read.texts("outputs"),
+        allow=read.texts("allow"),
+        deny=read.texts("deny"),
+        regions=read.texts("regions"),
+        runtime=read.get("runtime", str, "runc"),
+        grade=read.get("grade", str, ""),
+        network=read.get("network", bool, False),
+        retry=read.get("retry", int, 0),
+    )
+    read.done()
+    return job
