@@ -53,6 +53,7 @@ class Image:
         _matches(_CONFIG, "image-digest", self.config, "Give sha256: and 64 hexadecimal digits.")
         if self.archive:
             _matches(_SHA256, "sha256", self.archive, "Give 64 hexadecimal digits.")
+        unsigned("archive_bytes", self.archive_bytes, 53)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,14 @@ class Accelerators:
     count: int = 1
     share: int = 1000
     memory: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("count", 1, 255), ("share", 1, 1000), ("memory", 0, (1 << 31) - 1)):
+            value = getattr(self, name)
+            unsigned(name, value, 31)
+            if not least <= value <= most:
+                remedy = f"Give {name} from {least} to {most}."
+                raise Rejected("field-out-of-range", f"{name} is {value}.", remedy, field=name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +117,8 @@ class Job:
         _matches(_NAME, "name", self.name, "Use letters, digits and . _ - (at most 63).")
         for key, _ in self.envs:
             _matches(_ENV, "environment-name", key, "Use letters, digits and _.")
+        if len(dict(self.envs)) != len(self.envs):
+            raise Rejected("duplicate-environment", "A variable stands twice in envs.", "Name each once.")
         for path in self.outputs:
             check_path(path)
         for pattern in (*self.allow, *self.deny):
@@ -226,8 +237,8 @@ def job_from_plain(value: object) -> Job:
             "unknown-document", "The document is not a job of a known kind.", f"Use kind {KIND}."
         )
     envs: dict[str, str] = read.get("envs", dict, {})
-    if not all(type(text) is str for text in envs.values()):
-        raise Rejected("wrong-type", "envs holds something other than text.", "Quote the values.")
+    if not all(type(text) is str for text in (*envs, *envs.values())):
+        raise Rejected("wrong-type", "envs holds something other than text.", "Quote names and values.")
     rate = read.get("max_rate", str)
     if not rate.isdecimal() or not rate.isascii() or len(rate) > 29:
         raise Rejected(

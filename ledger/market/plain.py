@@ -43,6 +43,13 @@ class Reader:
             )
         return value
 
+    def maybe(self, key: str, kind: type) -> Any:  # noqa: ANN401 - typed by `kind` at run time
+        """The value under `key`, or None where it is absent or null."""
+        if self._value.get(key) is None:
+            self._known.append(key)
+            return None
+        return self.get(key, kind)
+
     def texts(self, key: str, *, required: bool = False) -> tuple[str, ...]:
         """A list of texts under `key`."""
         values = self.get(key, list, None if required else [])

@@ -1,0 +1,155 @@
+"""Job documents: one plain form, read strictly, and nothing in them that could leave the sandbox."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from ledger.market.errors import Rejected
+from ledger.market.job import KIND, Accelerators, Image, InputFile, Job, check_path, job_from_plain
+from tests import strategies as some
+from tests.factories import a_job
+
+SHA = "ab" * 32
+
+
+@given(job=some.jobs)
+def test_a_job_comes_back_from_its_document(job: Job) -> None:
+    plain = json.loads(json.dumps(job.to_plain()))
+    assert job_from_plain(plain) == job
+    assert job_from_plain(plain).to_plain() == plain
+
+
+def test_what_was_not_chosen_is_not_in_the_document() -> None:
+    plain = a_job().to_plain()
+    assert plain["kind"] == KIND
+    assert not {"envs", "inputs", "outputs", "network", "accelerators", "retry"} & set(plain)
+
+
+def plain_job(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value may be wrong
+    return a_job().to_plain() | changes
+
+
+WRONG_DOCUMENTS: list[dict[str, object]] = [
+    {"kind": "bingwang/job/2"},
+    {"memroy": 5},
+    {"cpu": "1000"},
+    {"cpu": True},
+    {"cpu": 1.5},
+    {"max_rate": 5},
+    {"max_rate": "-5"},
+    {"max_rate": "5e3"},
+    {"max_rate": "٣"},
+    {"max_rate": "9" * 30},
+    {"command": "ls"},
+    {"command": []},
+    {"command": ["ls", 5]},
+    {"envs": {"A": 5}},
+    {"envs": {5: "A"}},
+    {"envs": {"A=B": "x"}},
+    {"envs": ["A=B"]},
+    {"image": "busybox"},
+    {"image": {"reference": "busybox", "config": "latest"}},
+    {"image": {"reference": "busybox", "config": "sha256:" + SHA, "archive": "x"}},
+    {"image": {"reference": "busybox", "config": "sha256:" + SHA, "archive_bytes": -1}},
+    {"image": {"reference": "busybox", "config": "sha256:" + SHA, "tag": "x"}},
+    {"inputs": [{"path": "a", "sha256": SHA}]},
+    {"inputs": ["a"]},
+    {"accelerators": {"count": 0}},
+    {"accelerators": {"count": -1}},
+    {"accelerators": {"share": 1001}},
+    {"accelerators": {"memory": -1}},
+    {"accelerators": {"vendors": "nvidia"}},
+    {"allow": ["LAB/*"]},
+    {"deny": [5]},
+    {"network": "yes"},
+    {"retry": 8},
+]
+
+
+@pytest.mark.parametrize("changes", WRONG_DOCUMENTS, ids=str)
+def test_a_wrong_document_is_refused(changes: dict[str, object]) -> None:
+    assert job_from_plain(plain_job()) == a_job()
+    with pytest.raises(Rejected):
+        job_from_plain(plain_job(**changes))
+
+
+@pytest.mark.parametrize("value", [None, [], "job", 5])
+def test_what_is_no_mapping_is_no_job(value: object) -> None:
+    with pytest.raises(Rejected):
+        job_from_plain(value)
+
+
+WRONG_JOBS: list[dict[str, object]] = [
+    {"name": ""},
+    {"name": "../x"},
+    {"name": "a" * 64},
+    {"command": ()},
+    {"command": ("a" * 32_769,)},
+    {"command": ("a\0b",)},
+    {"envs": (("A", "\0"),)},
+    {"envs": (("A", "x"), ("A", "y"))},
+    {"cpu": 0},
+    {"memory": 15},
+    {"disk": 15},
+    {"max_seconds": 0},
+    {"max_rate": 1 << 96},
+    {"outputs": ("a", "a")},
+    {"outputs": ("/etc/passwd",)},
+    {"inputs": (InputFile(path="a", sha256=SHA, size=1),) * 2},
+    {"inputs": (InputFile(path="a", sha256=SHA, size=2 << 30),)},
+]
+
+
+@pytest.mark.parametrize("changes", WRONG_JOBS, ids=lambda changes: str(changes)[:40])
+def test_an_impossible_job_cannot_be_built(changes: dict[str, object]) -> None:
+    with pytest.raises(Rejected):
+        a_job(**changes)
+
+
+@pytest.mark.parametrize("path", ["a", "a/b.csv", "_x/@y/+z-1"])
+def test_a_plain_relative_path_is_taken(path: str) -> None:
+    assert check_path(path) == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/a",
+        "a/",
+        "a//b",
+        ".",
+        "..",
+        "a/../b",
+        "./a",
+        "a b",
+        "a\n",
+        "a\0",
+        "ä",
+        "a" * 256,
+        "b/" * 300 + "b",
+    ],
+)
+def test_a_path_that_could_leave_the_jobs_folder_is_refused(path: str) -> None:
+    with pytest.raises(Rejected, match="plain relative path"):
+        check_path(path)
+
+
+def test_digests_are_whole() -> None:
+    assert Image(reference="x", config="sha256:" + SHA, archive=SHA).archive == SHA
+    for wrong in ("", SHA, "sha256:" + SHA.upper(), "sha256:" + SHA + "0"):
+        with pytest.raises(Rejected):
+            Image(reference="x", config=wrong)
+    with pytest.raises(Rejected):
+        InputFile(path="a", sha256=SHA, size=-1)
+
+
+def test_accelerators_stay_in_their_ranges() -> None:
+    whole = Accelerators(count=255, share=1_000)
+    assert replace(whole, share=1).share == 1
+    for wrong in ({"count": 256}, {"count": True}, {"share": 0}, {"memory": 1 << 31}):
+        with pytest.raises(Rejected):
+            replace(whole, **wrong)

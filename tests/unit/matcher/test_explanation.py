@@ -1,0 +1,123 @@
+"""Explanation: what is told is what a clearing does."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.market.money import escrow_for
+from ledger.market.resource import Quantities
+from ledger.market.traits import FEATURES, REGIONS
+from matcher.book import BidPlaced, Book, CapacityTaken, OfferListed
+from matcher.clearing import clear
+from matcher.explanation import Exclusion, Explanation, Quote, explain
+from matcher.orders import BidOrder, OfferOrder
+from tests import strategies as some
+from tests.factories import NOW, a_bid, an_address, bid_order, offer_order
+
+offer_lists = st.lists(some.offer_orders, max_size=5, unique_by=lambda order: order.id)
+DEMAND = a_bid().traits
+
+
+def listed(*orders: OfferOrder) -> Book:
+    return Book(OfferListed(order=order) for order in orders)
+
+
+def test_quotes_come_cheapest_first_with_what_would_be_locked() -> None:
+    cheap, dear = offer_order("cheap", ask=Quantities(cpu=900)), offer_order("dear")
+    told = explain(bid_order(), listed(dear, cheap))
+    assert told.eligible == (
+        Quote(offer=cheap.id, rate=900_000, escrow=escrow_for(900_000, 600)),
+        Quote(offer=dear.id, rate=1_102_400, escrow=escrow_for(1_102_400, 600)),
+    )
+    assert told.excluded == ()
+    assert told.would_match_at is None
+
+
+def test_an_empty_market_has_nothing_to_tell() -> None:
+    told = explain(bid_order(), Book())
+    assert told == Explanation(eligible=(), excluded=(), would_match_at=None)
+
+
+def test_the_price_at_which_it_would_match_is_that_of_an_offer_failing_on_price_alone() -> None:
+    near, far = offer_order("near"), offer_order("far", ask=Quantities(cpu=9_000))
+    cheaper_but_elsewhere = offer_order("elsewhere", ask=Quantities(cpu=500), domain="club/oslo")
+    told = explain(bid_order(limit_rate=10, deny=("club/*",)), listed(far, near, cheaper_but_elsewhere))
+    assert told.eligible == ()
+    assert told.would_match_at == 1_102_400
+    assert [one.offer for one in told.excluded] == [near.id, far.id, cheaper_but_elsewhere.id]
+    assert told.excluded[2].dimensions == ("domain", "price")
+
+
+def test_without_an_offer_failing_on_price_alone_no_price_would_do() -> None:
+    told = explain(bid_order(limit_rate=10, deny=("lab/*",)), listed(offer_order()))
+    assert told.would_match_at is None
+
+
+LINES = [
+    ({"want": Quantities(memory=9_000)}, "memory: wants 9000 MiB, 7680 free"),
+    ({"want": Quantities(cpu=5_000)}, "cpu: wants 5000 milli-cores, 4000 free"),
+    ({"want": Quantities(gpu_memory=1)}, "gpu_memory_total: wants 1 MiB, 0 free"),
+    ({"traits": replace(DEMAND, vendors=0b110)}, "vendor: wants one of nvidia, amd, is cpu"),
+    ({"traits": replace(DEMAND, regions=1 << REGIONS["us-east"])},
+     "region: wants one of us-east, is in eu-west"),
+    ({"traits": replace(DEMAND, regions=1 << 40)}, "region: wants one of bit 40, is in eu-west"),
+    ({"traits": replace(DEMAND, regions=0)}, "region: wants one of none, is in eu-west"),
+    ({"traits": replace(DEMAND, features=0b11 | 1 << FEATURES["grade-a"])},
+     "features: lacks gvisor, grade-a"),
+    ({"traits": replace(DEMAND, gpu_memory_mib=16)},
+     "gpu_memory: wants at least 16 MiB on one GPU, has 0 MiB on one GPU"),
+    ({"traits": replace(DEMAND, capability=3)}, "capability: wants at least 3, has 0"),
+    ({"traits": replace(DEMAND, model=0xAB)}, "model: wants model tag 0x000000ab, has 0x00000000"),
+    ({"duration": 30_000}, "duration: wants 30000 s, lends 1 to 28800 s"),
+    ({"valid_until": NOW - 1}, f"validity: the bid was valid until {NOW - 1}, it is {NOW}"),
+    ({"start_by": NOW - 1}, f"validity: the bid had to start by {NOW - 1}, it is {NOW}"),
+    ({"deny": ("lab/*",)}, "domain: lab/berlin is denied"),
+    ({"allow": ("club/*",)}, "domain: lab/berlin is not among the allowed"),
+    ({"provider": an_address("x")}, f"provider: the bid names 0x{an_address('x').hex()} alone"),
+    ({"exclude": frozenset({an_address("provider")})},
+     f"excluded: 0x{an_address('provider').hex()} is excluded for this job"),
+    ({"buyer": an_address("provider")}, "self_trade: buyer and provider are one account"),
+    ({"limit_rate": 1}, "price: asks 1102400, the limit is 1 (milli-base-units per hour)"),
+    ({"members": 2}, "members: wants 2 members, a lease has 1"),
+    ({"flags": 2}, "terms: its flags 2 are unknown"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "line"), LINES, ids=[line.split(":")[0] for _, line in LINES])
+def test_each_dimension_says_what_fails_in_figures(changes: dict[str, object], line: str) -> None:
+    order = offer_order()
+    book = listed(order)
+    book.apply(CapacityTaken(offer=order.id, want=Quantities(memory=512)))
+    told = explain(bid_order(**changes), book)
+    name = line.split(":")[0]
+    assert told.excluded == (Exclusion(offer=order.id, dimensions=(name,), detail=(line,)),)
+
+
+def test_an_offer_that_ends_too_early_says_when() -> None:
+    told = explain(bid_order(), listed(offer_order(valid_until=NOW + 60)))
+    line = f"validity: the lease could last until {NOW + 600}, the offer ends at {NOW + 60}"
+    assert told.excluded[0].detail == (line,)
+
+
+@given(offers=offer_lists, bid=some.bid_orders)
+def test_a_bid_alone_gets_the_first_quote_or_nothing(offers: list[OfferOrder], bid: BidOrder) -> None:
+    book = listed(*offers)
+    told = explain(bid, book)
+    book.apply(BidPlaced(order=bid))
+    got = [(match.offer, match.rate) for match in clear(book, NOW).matches]
+    assert got == [(quote.offer, quote.rate) for quote in told.eligible[:1]]
+    assert {one.offer for one in (*told.eligible, *told.excluded)} == {o.id for o in offers}
+
+
+@given(offers=offer_lists, bid=some.bid_orders)
+def test_the_stated_price_is_enough_and_a_unit_less_is_not(offers: list[OfferOrder], bid: BidOrder) -> None:
+    book = listed(*offers)
+    told = explain(bid, book)
+    if told.eligible or told.would_match_at is None:
+        return
+    for limit, enough in ((told.would_match_at, True), (told.would_match_at - 1, False)):
+        raised = replace(bid, bid=replace(bid.bid, limit_rate=limit))
+        assert bool(explain(raised, book).eligible) is enough
+    assert explain(bid, book) == told
