@@ -1,0 +1,53 @@
+"""Column types that keep values exact and rows readable: bytes as `0x…`, amounts as decimal text.
+
+A database integer has 64 bits and an amount up to 88, so an amount stored as a number would be silently
+rounded or refused; text is exact on every database, and an operator can read and compare it.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Dialect, String
+from sqlalchemy.types import TypeDecorator
+
+from ledger.market.errors import Broken
+from ledger.market.identity import text
+
+T = TypeVar("T")
+
+
+class Hex(TypeDecorator[bytes]):
+    """Bytes, stored as lower-case `0x…` text."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> str | None:
+        return None if value is None else text(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> bytes | None:  # noqa: ANN401 - driver value
+        return None if value is None else _read(value, lambda stored: bytes.fromhex(stored[2:]))
+
+
+class Wide(TypeDecorator[int]):
+    """A signed integer of any width, stored as decimal text."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> str | None:
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> int | None:  # noqa: ANN401 - driver value
+        return None if value is None else _read(value, int)
+
+
+def _read(stored: str, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(stored)
+    except ValueError as error:
+        raise Broken(
+            "unreadable-record",
+            f"The books hold {stored[:80]!r} where a number or an id belongs.",
+            "Rebuild the projections, or restore the books from a copy.",
+        ) from error

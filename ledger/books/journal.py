@@ -1,0 +1,126 @@
+"""The append-only list of everything that was decided or learned; all else in the books follows from it.
+
+Every event may arrive twice, so each fact has a slot (its natural key): it is a repeat where the newest
+entry of its slot is of its own kind. Two kinds share a slot where one undoes the other: a plan that
+failed may be planned again.
+"""
+
+from collections.abc import Iterator
+from hashlib import sha256
+
+from sqlmodel import Session, col, func, select
+
+from ledger.books.mapping import dumps, fact_from
+from ledger.books.tables import BlockRecord, JournalEntry
+from ledger.market.facts import (
+    AgentLost,
+    BidAccepted,
+    BidWithdrawn,
+    ChainObserved,
+    ChainRewound,
+    Fact,
+    JobReported,
+    LeasePlanned,
+    PlanFailed,
+    ReceiptCosigned,
+    UsageReported,
+)
+from ledger.market.identity import text
+
+_PAGE = 500
+
+
+def slot_of(fact: Fact) -> str:
+    """The natural key under which a fact is recorded once."""
+    match fact:
+        case BidAccepted(job=job):
+            return f"bid {text(job)}"
+        case BidWithdrawn(job=job):
+            return f"withdrawal {text(job)}"
+        case LeasePlanned(wish=wish):
+            return f"plan {text(wish.lease)}"
+        case PlanFailed(lease=lease):
+            return f"plan {text(lease)}"
+        case UsageReported(lease=lease, milliseconds=milliseconds, last=last):
+            return f"usage {text(lease)} {milliseconds} {last}"
+        case ReceiptCosigned(signed=signed):
+            receipt = signed.receipt
+            return f"receipt {text(receipt.lease)} {receipt.milliseconds} {receipt.last}"
+        case JobReported(lease=lease):
+            return f"report {text(lease)} {_content(fact)}"
+        case AgentLost(lease=lease):
+            return f"silence {text(lease)}"
+        case ChainObserved(block=block):
+            return f"block {text(block.hash)}"
+        case ChainRewound(to=block):
+            return f"rewind {text(block.hash)}"
+
+
+def _content(report: JobReported) -> str:
+    """What a report says, not when it was heard: the same words an hour later are no news."""
+    said = (report.phase, report.exit_code, report.code, report.cause, report.outputs)
+    return sha256(dumps(said).encode()).hexdigest()
+
+
+def _moment(fact: Fact) -> int:
+    match fact:
+        case BidAccepted(accepted_at=at):
+            return at
+        case ChainObserved(block=block) | ChainRewound(to=block):
+            return block.at
+        case _:
+            return fact.at
+
+
+def repeat_of(session: Session, fact: Fact) -> int | None:
+    """The number of the entry that already holds this fact; None where it is news."""
+    match fact:
+        case ChainObserved(block=block):
+            known = session.get(BlockRecord, block.hash)
+            return None if known is None else known.seq
+        case ChainRewound(to=block):
+            above = session.exec(select(BlockRecord).where(BlockRecord.number > block.number)).first()
+            return None if above is not None else last_seq(session)
+        case _:
+            newest = _newest(session, slot_of(fact))
+            if newest is None or newest.kind != type(fact).__name__:
+                return None
+            return newest.seq
+
+
+def _newest(session: Session, slot: str) -> JournalEntry | None:
+    query = select(JournalEntry).where(JournalEntry.slot == slot)
+    return session.exec(query.order_by(col(JournalEntry.seq).desc())).first()
+
+
+def append(session: Session, fact: Fact) -> int:
+    """Write a fact at the end; its number."""
+    entry = JournalEntry(at=_moment(fact), kind=type(fact).__name__, slot=slot_of(fact), body=dumps(fact))
+    session.add(entry)
+    session.flush()
+    assert entry.seq is not None
+    seq = entry.seq
+    session.expunge(entry)
+    return seq
+
+
+def last_seq(session: Session) -> int:
+    """The newest entry's number, 0 for an empty journal."""
+    return session.exec(select(func.max(JournalEntry.seq))).one() or 0
+
+
+def replay(session: Session, after: int = 0) -> Iterator[tuple[int, Fact]]:
+    """The facts with a number above `after`, in order, read page by page."""
+    while True:
+        page = session.exec(
+            select(JournalEntry.seq, JournalEntry.body)
+            .where(col(JournalEntry.seq) > after)
+            .order_by(col(JournalEntry.seq))
+            .limit(_PAGE)
+        ).all()
+        for seq, body in page:
+            assert seq is not None
+            yield seq, fact_from(body)
+            after = seq
+        if len(page) < _PAGE:
+            return

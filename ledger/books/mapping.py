@@ -1,0 +1,136 @@
+"""Kernel values to JSON and back, exactly: what is journalled must come out as the value that went in.
+
+Driven by the field types of the kernel's dataclasses, so that a field added there is stored here without
+a second list to keep. Bytes are `0x…`; the packed words (`Quantities`, `Traits`) are one integer; a
+member of a union carries its class name under `kind`. Integers stay integers of any width.
+"""
+
+import json
+from collections.abc import Callable, Hashable
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from types import UnionType
+from typing import Any, NewType, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from ledger.market.errors import Broken, MarketError
+from ledger.market.events import MarketEvent
+from ledger.market.facts import Fact
+from ledger.market.identity import text
+from ledger.market.instructions import Instruction
+from ledger.market.resource import Quantities
+from ledger.market.traits import Traits
+
+T = TypeVar("T")
+Plain = Any
+"""what `json` reads and writes"""
+Decode = Callable[[Plain], Any]
+
+
+def to_plain(value: object) -> Plain:
+    """The JSON form of a kernel value."""
+    match value:
+        case Quantities() | Traits():
+            return value.pack()
+        case bytes():
+            return text(value)
+        case Enum():
+            return value.value
+        case tuple():
+            return [to_plain(item) for item in value]
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            plain = {name: to_plain(getattr(value, name)) for name in _names(type(value))}
+            return {"kind": type(value).__name__} | plain
+        case _:
+            return value
+
+
+def dumps(value: object) -> str:
+    """The JSON text of a kernel value; the same value always gives the same text."""
+    return json.dumps(to_plain(value), separators=(",", ":"))
+
+
+def loads(kind: type[T], body: str) -> T:
+    """The value of type `kind` behind a text of `dumps`; `Broken` where it is none."""
+    return cast(T, _read(kind.__name__, cast(Hashable, kind), body))
+
+
+def _read(what: str, kind: Hashable, body: str) -> Any:  # noqa: ANN401 - a value of `kind`
+    try:
+        return _decoder(kind)(json.loads(body))
+    except (KeyError, TypeError, ValueError, AttributeError, MarketError) as error:
+        raise Broken(
+            "unreadable-record",
+            f"A stored {what} cannot be read: {error}.",
+            "Restore the books from a copy, or delete them and follow the chain again.",
+        ) from error
+
+
+def fact_from(body: str) -> Fact:
+    """The journalled fact behind its text."""
+    fact: Fact = _read("fact", Fact, body)
+    return fact
+
+
+def event_from(body: str) -> MarketEvent:
+    """The market event behind its text."""
+    event: MarketEvent = _read("event", MarketEvent, body)
+    return event
+
+
+def instruction_from(body: str) -> Instruction:
+    """The instruction behind its text."""
+    instruction: Instruction = _read("instruction", Instruction, body)
+    return instruction
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind))
+
+
+@cache
+def _decoder(kind: Any) -> Decode:  # noqa: ANN401 - a type form, which has no type of its own
+    if isinstance(kind, NewType):
+        return _decoder(kind.__supertype__)
+    if isinstance(kind, UnionType):
+        return _union_decoder(get_args(kind))
+    if get_origin(kind) is tuple:
+        item = _decoder(get_args(kind)[0])
+        return lambda plain: tuple(item(value) for value in plain)
+    if kind in (Quantities, Traits):
+        return cast(Decode, kind.unpack)
+    if kind is bytes:
+        return lambda plain: bytes.fromhex(plain[2:])
+    if is_dataclass(kind):
+        return _dataclass_decoder(cast(type, kind))
+    if issubclass(kind, Enum):
+        return cast(Decode, kind)
+    return _scalar_decoder(kind)
+
+
+def _scalar_decoder(kind: type) -> Decode:
+    def decode(plain: Plain) -> Any:  # noqa: ANN401 - a scalar of `kind`
+        if type(plain) is not kind:
+            raise TypeError(f"{plain!r} is not {kind.__name__}")
+        return plain
+
+    return decode
+
+
+def _dataclass_decoder(kind: type) -> Decode:
+    hints = get_type_hints(kind)
+    decoders = {name: _decoder(hints[name]) for name in _names(kind)}
+
+    def decode(plain: Plain) -> Any:  # noqa: ANN401 - an instance of `kind`
+        return kind(**{name: decoder(plain[name]) for name, decoder in decoders.items()})
+
+    return decode
+
+
+def _union_decoder(members: tuple[Any, ...]) -> Decode:
+    if type(None) in members:
+        (inner,) = (_decoder(member) for member in members if member is not type(None))
+        return lambda plain: None if plain is None else inner(plain)
+    decoders = {member.__name__: _decoder(member) for member in members}
+    return lambda plain: decoders[plain["kind"]](plain)

@@ -1,0 +1,71 @@
+"""One fact in, every derived table moved: one step for recording and for replaying."""
+
+from collections.abc import Iterable
+
+from sqlmodel import Session
+
+from ledger.books.projections import chain, jobs, leases
+from ledger.books.tables import LeaseRecord
+from ledger.market.facts import (
+    AgentLost,
+    BidAccepted,
+    BidWithdrawn,
+    ChainObserved,
+    ChainRewound,
+    Fact,
+    JobReported,
+    LeasePlanned,
+    PlanFailed,
+    ReceiptCosigned,
+    UsageReported,
+)
+
+_REPLAYED_AT_ONCE = 500
+
+
+def project(session: Session, seq: int, fact: Fact) -> None:
+    """Apply the journal's entry `seq` to the projections."""
+    match fact:
+        case BidAccepted():
+            jobs.accept(session, seq, fact)
+        case BidWithdrawn():
+            jobs.withdraw(session, fact)
+        case ChainObserved():
+            chain.observe(session, seq, fact)
+        case ChainRewound():
+            chain.rewind(session, fact)
+        case _:
+            lease = _lease(session, seq, fact)
+            session.flush()
+            jobs.restand(session, lease.job)
+
+
+def project_all(session: Session, facts: Iterable[tuple[int, Fact]]) -> int:
+    """Apply many entries in order, in bounded memory; how many they were."""
+    count = 0
+    for count, (seq, fact) in enumerate(facts, start=1):
+        project(session, seq, fact)
+        session.flush()
+        if count % _REPLAYED_AT_ONCE == 0:
+            session.expunge_all()
+    return count
+
+
+def _lease(
+    session: Session,
+    seq: int,
+    fact: LeasePlanned | PlanFailed | UsageReported | ReceiptCosigned | JobReported | AgentLost,
+) -> LeaseRecord:
+    match fact:
+        case LeasePlanned():
+            return leases.plan(session, seq, fact)
+        case PlanFailed():
+            return leases.skip(session, fact)
+        case UsageReported():
+            return leases.report_usage(session, seq, fact)
+        case ReceiptCosigned():
+            return leases.cosign(session, fact)
+        case JobReported():
+            return leases.report_job(session, fact)
+        case AgentLost():
+            return leases.lose_agent(session, fact)

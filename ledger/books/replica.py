@@ -1,0 +1,59 @@
+"""A second copy of every projection, replayed from the journal, to find the cell that was tampered with."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sqlalchemy import Table, select, type_coerce
+from sqlalchemy.types import NullType
+from sqlmodel import Session, SQLModel
+
+from ledger.books.engine import open_engine
+from ledger.books.journal import replay
+from ledger.books.projections.project import project_all
+from ledger.books.rows import ABSENT, Difference
+from ledger.books.tables import PROJECTIONS
+
+Cells = dict[str, object]
+
+
+def deviations(session: Session) -> list[Difference]:
+    """Every cell of a derived table that is not what the journal makes it."""
+    with TemporaryDirectory(prefix="bingwang-audit-") as folder:
+        engine = open_engine(str(Path(folder) / "replica.db"))
+        try:
+            with Session(engine) as replica:
+                project_all(replica, replay(session))
+                return [one for table in PROJECTIONS for one in _differing(table, session, replica)]
+        finally:
+            engine.dispose()
+
+
+def _differing(model: type[SQLModel], session: Session, replica: Session) -> Iterator[Difference]:
+    table: Table = model.metadata.tables[str(model.__tablename__)]
+    ours, meant = _rows(table, session), _rows(table, replica)
+    for row in sorted(ours.keys() | meant.keys()):
+        mine, theirs = ours.get(row), meant.get(row)
+        if mine is None or theirs is None:
+            yield Difference(table=table.name, row=row, field="row", ours=_shown(mine), chain=_shown(theirs))
+            continue
+        for name, value in mine.items():
+            if value != theirs[name]:
+                yield Difference(
+                    table=table.name, row=row, field=name, ours=str(value), chain=str(theirs[name])
+                )
+
+
+def _rows(table: Table, session: Session) -> dict[str, Cells]:
+    """Every row by its key, each cell as the database holds it: a tampered one may not even be readable."""
+    stored = select(*(type_coerce(column, NullType()).label(column.name) for column in table.columns))
+    keys = [column.name for column in table.primary_key]
+    found: dict[str, Cells] = {}
+    for row in session.connection().execute(stored).mappings():
+        cells: Cells = {str(name): value for name, value in row.items()}
+        found["/".join(str(cells[key]) for key in keys)] = cells
+    return found
+
+
+def _shown(cells: Cells | None) -> str:
+    return ABSENT if cells is None else " ".join(f"{name}={value!s}" for name, value in cells.items())

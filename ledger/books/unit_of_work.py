@@ -1,0 +1,69 @@
+"""One unit of work: facts, wishes, documents and the cursor become durable together, or not at all.
+
+That is what makes kill -9 harmless: a wish cannot outlive a lost fact, nor the cursor pass an event that
+was not recorded.
+"""
+
+from contextlib import nullcontext
+
+from sqlmodel import Session, select
+
+from ledger.books.journal import append, repeat_of
+from ledger.books.mapping import dumps
+from ledger.books.projections.project import project
+from ledger.books.queries import Queries
+from ledger.books.tables import CursorRecord, DocumentRecord, IntentRecord
+from ledger.market.events import BlockRef
+from ledger.market.facts import Fact
+from ledger.market.identity import Digest
+from ledger.market.instructions import Instruction
+from ledger.market.outbox import IntentState
+
+
+class Unit:
+    """An open transaction of the single writer; use it inside its `with` block only."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.queries = Queries(lambda: nullcontext(session))
+        """reads that see what this unit wrote"""
+
+    def record(self, fact: Fact) -> int:
+        """Journal a fact and move the projections; its number, the earlier one's where it is a repeat."""
+        known = repeat_of(self._session, fact)
+        if known is not None:
+            return known
+        seq = append(self._session, fact)
+        project(self._session, seq, fact)
+        self._session.flush()
+        return seq
+
+    def wish(self, key: str, instruction: Instruction, at: int) -> int:
+        """Ask the outbox for something; a second wish of the same `key` is the first one."""
+        known = self._session.exec(select(IntentRecord).where(IntentRecord.key == key)).first()
+        if known is not None:
+            assert known.id is not None
+            return known.id
+        record = IntentRecord(
+            key=key,
+            kind=type(instruction).__name__,
+            instruction=dumps(instruction),
+            state=IntentState.PENDING.value,
+            created_at=at,
+        )
+        self._session.add(record)
+        self._session.flush()
+        assert record.id is not None
+        return record.id
+
+    def keep_document(self, name: Digest, canonical: bytes) -> None:
+        """Keep a document under its hash, which the caller has verified."""
+        if self._session.get(DocumentRecord, name) is None:
+            self._session.add(DocumentRecord(hash=name, body=canonical))
+            self._session.flush()
+
+    def save_cursor(self, block: BlockRef, tail: tuple[BlockRef, ...]) -> None:
+        """Remember how far the chain was followed, with the blocks that may still vanish."""
+        record = self._session.get(CursorRecord, 1) or CursorRecord(id=1, block="", tail="")
+        record.block, record.tail = dumps(block), dumps(tail)
+        self._session.add(record)

@@ -1,0 +1,111 @@
+"""An audit names the row that was changed by one unit, whichever row it is."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.books.books import Books, open_books
+from ledger.books.compare import compare
+from tests.fakes.small_market import (
+    BUYER,
+    OFFER,
+    SmallMarket,
+    accepted,
+    cosigned,
+    lease_id,
+    planned,
+    used_for,
+)
+
+OPEN, CLOSED = lease_id("open"), lease_id("closed")
+
+
+@pytest.fixture
+def market() -> SmallMarket:
+    """One lease that is closed and one that is open and partly paid."""
+    market = SmallMarket()
+    market.register()
+    market.deposit(1_000_000)
+    market.open("closed")
+    market.open("open")
+    market.seal()
+    market.settle(OPEN, 60_000)
+    market.settle(CLOSED, 90_000)
+    market.close(CLOSED)
+    market.seal()
+    return market
+
+
+@pytest.fixture
+def books(tmp_path: Path, market: SmallMarket) -> Iterator[Books]:
+    with open_books(str(tmp_path / "node.db")) as opened:
+        with opened.transaction() as unit:
+            for fact in (accepted("open"), accepted("closed"), planned("open"), planned("closed")):
+                unit.record(fact)
+            for block in market.blocks:
+                unit.record(block)
+            unit.record(used_for("open", 60_000))
+            unit.record(cosigned("open", 60_000))
+        yield opened
+
+
+def change(path: Path, statement: str) -> None:
+    raw = sqlite3.connect(path)
+    with raw:
+        assert raw.execute(statement).rowcount == 1
+    raw.close()
+
+
+def test_books_that_followed_the_chain_agree_with_it(books: Books, market: SmallMarket) -> None:
+    assert compare(books, market.state()) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "where"),
+    [
+        ("balances", "amount", f"account = '0x{BUYER.hex()}'"),
+        ("leases", "escrow", f"id = '0x{OPEN.hex()}'"),
+        ("leases", "paid", f"id = '0x{OPEN.hex()}'"),
+        ("leases", "refunded", f"id = '0x{CLOSED.hex()}'"),
+        ("leases", "receipt_milliseconds", f"id = '0x{OPEN.hex()}'"),
+        ("postings", "amount", f"account = 'escrow:0x{OPEN.hex()}' AND amount > 0"),
+        ("jobs", "reserve", "sequence = 1"),
+        ("events", "log_index", "seq = 1"),
+    ],
+)
+def test_one_unit_in_one_row_is_found_and_named(
+    books: Books, market: SmallMarket, tmp_path: Path, table: str, column: str, where: str
+) -> None:
+    change(tmp_path / "node.db", f"UPDATE {table} SET {column} = {column} + 1 WHERE {where}")
+    found = [one for one in compare(books, market.state()) if one.table == table]
+    assert any(one.field == column and int(one.ours) == int(one.chain) + 1 for one in found)
+    assert {one.table for one in compare(books, market.state())} == {table}
+
+
+def test_a_cell_that_can_no_longer_be_read_is_still_named(
+    books: Books, market: SmallMarket, tmp_path: Path
+) -> None:
+    change(tmp_path / "node.db", "UPDATE offers SET used = 'much'")
+    (found,) = compare(books, market.state())
+    assert (found.table, found.row, found.field, found.ours) == ("offers", f"0x{OFFER.hex()}", "used", "much")
+
+
+def test_a_lost_row_is_found_and_named(books: Books, market: SmallMarket, tmp_path: Path) -> None:
+    change(tmp_path / "node.db", f"DELETE FROM leases WHERE id = '0x{OPEN.hex()}'")
+    found = compare(books, market.state())
+    assert {(one.table, one.row, one.ours) for one in found} == {("leases", f"0x{OPEN.hex()}", "absent")}
+
+
+def test_what_the_books_missed_is_found(books: Books, market: SmallMarket) -> None:
+    market.deposit(1)
+    found = compare(books, market.state())
+    assert [(one.table, one.field) for one in found] == [("balances", "amount"), ("postings", "sum")]
+    assert int(found[0].chain) == int(found[0].ours) + 1
+
+
+def test_rebuilding_repairs_a_changed_row(books: Books, market: SmallMarket, tmp_path: Path) -> None:
+    change(tmp_path / "node.db", "UPDATE balances SET amount = amount + 1 WHERE rowid = 1")
+    assert books.rebuild() == 8
+    assert compare(books, market.state()) == []
