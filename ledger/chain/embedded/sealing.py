@@ -1,0 +1,95 @@
+"""When a block is sealed: soon after the first transaction arrives, or when many wait, or only when told.
+
+After a block with transactions the loop adds empty ones until it stands `finality` deep, so that a follower
+waiting for `finalized` is not left hanging on a quiet grid; then the chain rests and grows no further.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ledger.chain.embedded.chain import EmbeddedChain
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealPolicy:
+    """`seconds` after the first waiting transaction, or `count` of them, whichever comes first.
+
+    `on_demand` seals only by `evm_mine`. `confirm_seconds` is the pause before each empty block.
+    """
+
+    seconds: float = 0.2
+    count: int = 128
+    on_demand: bool = False
+    confirm_seconds: float = 1.0
+
+
+class SealingLoop:
+    """The thread that seals. It measures pauses with the monotonic clock; timestamps are the chain's.
+
+    `failed` is called once, from the thread, when a block cannot be written; nothing is sealed after that.
+    """
+
+    def __init__(self, chain: EmbeddedChain, policy: SealPolicy, failed: Callable[[Exception], None]) -> None:
+        self._chain = chain
+        self._policy = policy
+        self._failed = failed
+        self._stopping = False
+        self._seen = 0
+        self._first_arrival: float | None = None
+        self._confirm_at: float | None = None
+        self._thread = threading.Thread(target=self._run, name="sealing", daemon=True)
+
+    def start(self) -> None:
+        """Begin; a policy on demand starts no thread."""
+        if not self._policy.on_demand:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the block in progress and end. What waits is for its senders to send again."""
+        with self._chain.changed:
+            self._stopping = True
+            self._chain.changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._plan()
+            while self._wait():
+                self._chain.seal(empty=self._first_arrival is None)
+                self._plan()
+        except Exception as exc:
+            _log.exception("sealing ended")
+            self._failed(exc)
+
+    def _wait(self) -> bool:
+        """Sleep until a block is due; False when stopping."""
+        with self._chain.changed:
+            while not self._stopping:
+                now = time.monotonic()
+                due = self._due(now)
+                if due is not None and due <= now:
+                    self._seen = self._chain.submissions
+                    return True
+                self._chain.changed.wait(None if due is None else due - now)
+        return False
+
+    def _due(self, now: float) -> float | None:
+        if self._first_arrival is None and self._chain.submissions > self._seen:
+            self._first_arrival = now
+        if self._first_arrival is None:
+            return self._confirm_at
+        if len(self._chain.mempool) >= self._policy.count:
+            return now
+        return self._first_arrival + self._policy.seconds
+
+    def _plan(self) -> None:
+        now = time.monotonic()
+        self._first_arrival = now if self._chain.has_ready() else None
+        unfinished = self._chain.has_unfinalised_transactions()
+        self._confirm_at = now + self._policy.confirm_seconds if unfinished else None

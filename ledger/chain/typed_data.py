@@ -1,0 +1,155 @@
+"""Why a digest here equals the contract's: every signed type is encoded word by word, in one place.
+
+EIP-712 over the types of PROTOCOL "Typed data". All members are static, so a struct's encoding is its
+type hash followed by one 32-byte word a member; the same words make the lease id. Sources: EIP-712 and
+the contract's `signatures` module; tests compare both with eth-account.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from eth_hash.auto import keccak as _keccak256
+
+from ledger.market.bid import Bid
+from ledger.market.identity import Address, BidId, Digest, LeaseId, OfferId
+from ledger.market.lease import LeaseTerms
+from ledger.market.offer import Offer
+from ledger.market.ranges import exact_bytes, unsigned
+from ledger.market.receipt import UsageReceipt
+
+NAME = "ComputeMarket"
+VERSION = "1"
+
+
+def keccak(data: bytes) -> bytes:
+    """keccak-256, 32 bytes (the Ethereum padding, not SHA3-256's)."""
+    return bytes(_keccak256(data))
+
+
+DOMAIN_TYPE = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
+OFFER_TYPE = keccak(
+    b"Offer(address provider,uint256 capacity,uint256 ask,uint256 traits,uint32 minSeconds,"
+    b"uint32 maxSeconds,uint40 validUntil,uint64 epoch,uint64 salt,bytes32 document)"
+)
+BID_TYPE = keccak(
+    b"Bid(address buyer,address signer,uint256 want,uint256 traits,uint96 limitRate,"
+    b"uint16 maxOverAskBps,uint32 duration,uint40 startBy,uint40 validUntil,uint40 openAfter,"
+    b"uint8 members,uint8 flags,uint64 epoch,uint64 nonce,bytes32 job,address provider,"
+    b"address matcher,bytes32 continues)"
+)
+RECEIPT_TYPE = keccak(b"UsageReceipt(bytes32 lease,uint64 milliseconds,bytes32 evidence,bool last)")
+REQUEST_TYPE = keccak(b"Request(string method,string target,bytes32 bodyHash,uint256 nonce,uint40 deadline)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """Where a signature counts: one market on one chain."""
+
+    chain_id: int
+    market: Address
+
+    def __post_init__(self) -> None:
+        unsigned("chain_id", self.chain_id, 256)
+        exact_bytes("market", self.market, 20)
+
+
+def words(*values: int | bytes) -> bytes:
+    """`abi.encode` of static values: integers and addresses padded left; 32 bytes stay as they are."""
+    return b"".join(v.rjust(32, b"\0") if isinstance(v, bytes) else v.to_bytes(32, "big") for v in values)
+
+
+@lru_cache(maxsize=64)
+def separator(domain: Domain) -> bytes:
+    """The EIP-712 domain separator, equal to the contract's `DOMAIN_SEPARATOR()`."""
+    name, version = keccak(NAME.encode()), keccak(VERSION.encode())
+    return keccak(words(DOMAIN_TYPE, name, version, domain.chain_id, domain.market))
+
+
+def _digest(domain: Domain, struct: bytes) -> bytes:
+    return keccak(b"\x19\x01" + separator(domain) + keccak(struct))
+
+
+def offer_id(domain: Domain, offer: Offer) -> OfferId:
+    """The digest under which the contract registers an offer."""
+    struct = words(
+        OFFER_TYPE,
+        offer.provider,
+        offer.capacity.pack(),
+        offer.ask.pack(),
+        offer.traits.pack(),
+        offer.min_seconds,
+        offer.max_seconds,
+        offer.valid_until,
+        offer.epoch,
+        offer.salt,
+        offer.document,
+    )
+    return OfferId(_digest(domain, struct))
+
+
+def bid_id(domain: Domain, bid: Bid) -> BidId:
+    """The digest that a bid's buyer signs."""
+    struct = words(
+        BID_TYPE,
+        bid.buyer,
+        bid.signer,
+        bid.want.pack(),
+        bid.traits.pack(),
+        bid.limit_rate,
+        bid.max_over_ask_bps,
+        bid.duration,
+        bid.start_by,
+        bid.valid_until,
+        bid.open_after,
+        bid.members,
+        bid.flags,
+        bid.epoch,
+        bid.nonce,
+        bid.job,
+        bid.provider,
+        bid.matcher,
+        bid.continues,
+    )
+    return BidId(_digest(domain, struct))
+
+
+def receipt_digest(domain: Domain, receipt: UsageReceipt) -> Digest:
+    """What a lease's signer signs to agree to cumulative usage."""
+    struct = words(RECEIPT_TYPE, receipt.lease, receipt.milliseconds, receipt.evidence, int(receipt.last))
+    return Digest(_digest(domain, struct))
+
+
+def lease_id(domain: Domain, terms: LeaseTerms) -> LeaseId:
+    """The lease's name (PROTOCOL "Lease id"): a plain hash with the separator inside, not a digest."""
+    encoded = words(
+        separator(domain),
+        terms.offer,
+        terms.bid,
+        terms.member,
+        terms.provider,
+        terms.buyer,
+        terms.signer,
+        terms.matcher,
+        terms.want.pack(),
+        terms.rate,
+        terms.duration,
+    )
+    return LeaseId(keccak(encoded))
+
+
+def request_digest(
+    domain: Domain, method: str, target: str, body_hash: bytes, nonce: int, deadline: int
+) -> Digest:
+    """What signs an HTTP request to a node; `deadline` is seconds since 1970, `target` path and query."""
+    exact_bytes("body_hash", body_hash, 32)
+    unsigned("nonce", nonce, 256)
+    unsigned("deadline", deadline, 40)
+    texts = (keccak(method.encode()), keccak(target.encode()))
+    return Digest(_digest(domain, words(REQUEST_TYPE, *texts, body_hash, nonce, deadline)))
+
+
+def model_tag(name: str) -> int:
+    """The traits' 32-bit tag of a device model: keccak's first 4 bytes of the name in lower case with
+    single spaces, 0 for no name."""
+    canonical = " ".join(name.lower().split())
+    return int.from_bytes(keccak(canonical.encode())[:4], "big") if canonical else 0
