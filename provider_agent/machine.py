@@ -1,0 +1,306 @@
+"""Every decision about a lease's job in one pure function, so that no crash or repetition can surprise it.
+
+`handle(state, stimulus, pace)` answers the next state and what to do; the caller commits the state, then
+does it. What a crash leaves undone is asked for again by `Resumed` and `Tick`. A start is the exception:
+it is asked for once, in the step that commits `STARTING`, and an interrupted one ends the lease refunded.
+"""
+
+from dataclasses import replace
+from typing import assert_never
+
+from ledger.market.errors import Broken
+from ledger.market.facts import JobPhase
+from provider_agent.instructions import (
+    AskContract,
+    Attach,
+    CollectOutputs,
+    CreateContainer,
+    FetchDocument,
+    Instruction,
+    Observe,
+    Prepare,
+    ReportPhase,
+    ReportUsage,
+    StartContainer,
+)
+from provider_agent.lease_state import MS, UNSTARTED, Ending, LeaseState, Pace, Stage
+from provider_agent.retries import tick
+from provider_agent.runtimes.base import Phase
+from provider_agent.stimuli import (
+    Cleaned,
+    ContainerCreated,
+    ContainerObserved,
+    Disowned,
+    DocumentJudged,
+    LeaseEnded,
+    LeaseSeen,
+    LeaseStands,
+    LeaseTerminated,
+    LeaseUnmined,
+    Observed,
+    OutputsCollected,
+    PhaseReported,
+    PreparationFailed,
+    Prepared,
+    ReceiptReceived,
+    Resumed,
+    Stimulus,
+    Tick,
+    UsageSettled,
+)
+from provider_agent.transitions import (
+    ENDED,
+    FINISHING,
+    INTERRUPTED,
+    LOST,
+    OCCUPIED,
+    TERMINATED,
+    Step,
+    clean,
+    closing,
+    closing_step,
+    enter,
+    give_up,
+    out_of_patience,
+    stop,
+)
+
+
+def open_lease(seen: LeaseSeen) -> Step:
+    """The first step of a lease that this agent did not know."""
+    state = LeaseState(
+        id=seen.id,
+        terms=seen.terms,
+        start=seen.start,
+        escrow=seen.escrow,
+        stage=Stage.SEEN,
+        since=seen.at,
+        retry_at=seen.at,
+    )
+    return state, (FetchDocument(),)
+
+
+def handle(state: LeaseState, stimulus: Stimulus, pace: Pace) -> Step:
+    """The next state and what is to be done once it is committed."""
+    match stimulus:
+        case LeaseSeen():
+            return _seen(state, stimulus)
+        case LeaseStands(at=at):
+            return _stands(state, at)
+        case LeaseUnmined(at=at):
+            return replace(state, unmined_at=state.unmined_at or at), ()
+        case LeaseTerminated():
+            return _terminated(state, stimulus, pace)
+        case LeaseEnded(at=at):
+            return _ended(state, at)
+        case UsageSettled(milliseconds=paid, at=at):
+            return _settled(replace(state, settled=max(state.settled, paid)), at, pace)
+        case DocumentJudged(at=at, refusal=refusal):
+            return _judged(state, at, refusal)
+        case Prepared(at=at):
+            return _prepared(state, at)
+        case PreparationFailed(at=at, why=why):
+            fits = state.stage in (Stage.PREPARING, Stage.CREATING)
+            return give_up(state, at, why) if fits else (state, ())
+        case ContainerCreated(at=at):
+            return _created(state, at)
+        case ContainerObserved(at=at, container=container):
+            return _observed(state, at, container, pace)
+        case ReceiptReceived():
+            return _receipt(state, stimulus)
+        case Disowned(at=at, why=why):
+            return _disowned(state, at, why, pace)
+        case OutputsCollected():
+            return _collected(state, stimulus)
+        case PhaseReported(at=at, phase=phase):
+            return _told(state, at, phase)
+        case Cleaned(at=at):
+            return _cleaned(state, at, pace), ()
+        case Resumed(at=at):
+            return _resumed(state, at, pace)
+        case Tick(at=at):
+            return tick(state, at, pace)
+        case _ as never:
+            assert_never(never)
+
+
+def _seen(state: LeaseState, seen: LeaseSeen) -> Step:
+    if state.id != seen.id:
+        raise Broken("other-lease", "A lease's fact went to another lease.", "Report this as a defect.")
+    if state.stage is Stage.GONE:
+        return state, (AskContract(),)
+    # The same lease may be mined again in another block, at another time.
+    return replace(state, unmined_at=None, start=seen.start, escrow=seen.escrow), ()
+
+
+def _stands(state: LeaseState, at: int) -> Step:
+    """A lease that was thought over is open: it never runs again, it is only brought to its end."""
+    if state.stage is not Stage.GONE:
+        return state, ()
+    state = replace(enter(state, Stage.RELEASING, at), closed_at=None, unmined_at=None, settled=0)
+    return state, closing(state)
+
+
+def _terminated(state: LeaseState, stimulus: LeaseTerminated, pace: Pace) -> Step:
+    state = replace(state, ended_after=stimulus.ended_after)
+    if state.stage in UNSTARTED:
+        return give_up(state, stimulus.at, TERMINATED)
+    if state.stage is Stage.RUNNING:
+        return stop(state, stimulus.at, TERMINATED, pace)
+    return state, ()
+
+
+def _ended(state: LeaseState, at: int) -> Step:
+    if state.stage in (Stage.GONE, Stage.CLEANING):
+        return replace(state, closed_at=state.closed_at or at), ()
+    state = replace(state, closed_at=state.closed_at or at)
+    if state.stage in FINISHING:
+        return state, ()
+    if state.stage in UNSTARTED | OCCUPIED:
+        state = replace(state, ending=state.ending or ENDED)
+    return clean(state, at)
+
+
+def _judged(state: LeaseState, at: int, refusal: Ending | None) -> Step:
+    if state.stage is not Stage.SEEN:
+        return state, ()
+    if refusal is not None:
+        return give_up(state, at, refusal)
+    return enter(state, Stage.PREPARING, at), (ReportPhase(phase=JobPhase.PREPARING), Prepare())
+
+
+def _prepared(state: LeaseState, at: int) -> Step:
+    # What is undone by a reorganisation may never come back: nothing is begun for it.
+    if state.stage is not Stage.PREPARING or state.unmined_at is not None:
+        return state, ()
+    return enter(state, Stage.CREATING, at), (CreateContainer(),)
+
+
+def _created(state: LeaseState, at: int) -> Step:
+    if state.stage is not Stage.CREATING:
+        return state, ()
+    return enter(state, Stage.STARTING, at), (StartContainer(),)
+
+
+def _observed(state: LeaseState, at: int, container: Observed | None, pace: Pace) -> Step:
+    if state.stage is Stage.CREATING and container is None:
+        return state, (CreateContainer(),)
+    if state.stage not in OCCUPIED and state.stage is not Stage.CREATING:
+        return state, ()
+    if container is None:
+        return _vanished(state, at)
+    match container.phase:
+        case Phase.CREATED:
+            return _not_started(state, at, container)
+        case Phase.RUNNING:
+            return _running(state, at, container, pace)
+        case Phase.EXITED:
+            return _exited(state, at, container)
+        case _ as never:
+            assert_never(never)
+
+
+def _vanished(state: LeaseState, at: int) -> Step:
+    """The container is gone: what the last receipt says is all that can be shown to have run."""
+    if state.started_at is None:
+        return give_up(state, at, INTERRUPTED)
+    known = state.receipt.receipt.milliseconds if state.receipt else 0
+    state = replace(state, finished_at=state.started_at + known, ending=state.ending or LOST)
+    return enter(state, Stage.COLLECTING, at), (CollectOutputs(),)
+
+
+def _not_started(state: LeaseState, at: int, container: Observed) -> Step:
+    if container.error:
+        cause = f"The engine could not start the job: {container.error}".rstrip(".") + "."
+        return give_up(state, at, Ending(code="start-failed", cause=cause))
+    return give_up(state, at, INTERRUPTED)
+
+
+def _running(state: LeaseState, at: int, container: Observed, pace: Pace) -> Step:
+    if state.stage in (Stage.RUNNING, Stage.STOPPING):
+        attached: Instruction = Attach()
+        return state, (attached,) if state.stage is Stage.RUNNING else ()
+    state = replace(
+        enter(state, Stage.RUNNING, at),
+        started_at=container.started_at or at,
+        receipt_at=at,
+        usage_at=at + pace.interval,
+    )
+    if state.ended_after is not None:
+        return stop(state, at, TERMINATED, pace)
+    return state, (ReportPhase(phase=JobPhase.RUNNING), Attach())
+
+
+def _exited(state: LeaseState, at: int, container: Observed) -> Step:
+    started = state.started_at or container.started_at or container.finished_at or at
+    state = replace(
+        enter(state, Stage.COLLECTING, at),
+        started_at=started,
+        finished_at=max(started, container.finished_at or at),
+        exit_code=container.exit_code,
+        out_of_memory=container.oom_killed,
+    )
+    return state, (CollectOutputs(),)
+
+
+def _receipt(state: LeaseState, stimulus: ReceiptReceived) -> Step:
+    """Keep the best receipt; one that the contract would not take is none."""
+    receipt = stimulus.signed.receipt
+    known = state.receipt.receipt.milliseconds if state.receipt else 0
+    # The chain's clock may be ahead of ours by as much as the contract allows a receipt to be.
+    bound = state.lease.billable(receipt.milliseconds, stimulus.at // MS)
+    if receipt.lease != state.id or not known <= receipt.milliseconds <= bound:
+        return state, ()
+    if state.receipt is not None and state.receipt.receipt.last and not receipt.last:
+        return state, ()
+    return replace(state, receipt=stimulus.signed, receipt_at=stimulus.at), ()
+
+
+def _disowned(state: LeaseState, at: int, why: Ending, pace: Pace) -> Step:
+    state = replace(state, disowned=True)
+    return stop(state, at, why, pace) if state.stage is Stage.RUNNING else (state, ())
+
+
+def _collected(state: LeaseState, stimulus: OutputsCollected) -> Step:
+    if state.stage is not Stage.COLLECTING:
+        return state, ()
+    state = replace(
+        enter(state, Stage.REPORTING, stimulus.at),
+        outputs=stimulus.outputs,
+        missing=stimulus.missing,
+    )
+    return state, (ReportPhase(phase=state.final_phase),)
+
+
+def _told(state: LeaseState, at: int, phase: JobPhase) -> Step:
+    if state.told is None or not state.told.final:
+        state = replace(state, told=phase)
+    if state.stage is not Stage.REPORTING or not phase.final:
+        return state, ()
+    if state.closed_at is not None:
+        return clean(state, at)
+    state = enter(state, Stage.SETTLING, at)
+    return state, (ReportUsage(milliseconds=state.billable(at), last=True),)
+
+
+def _settled(state: LeaseState, at: int, pace: Pace) -> Step:
+    if state.stage is Stage.SETTLING and out_of_patience(state, at, pace):
+        return closing_step(state, at)
+    return state, ()
+
+
+def _cleaned(state: LeaseState, at: int, pace: Pace) -> LeaseState:
+    """Forget the lease, unless the node may still want to hear how it ended."""
+    heard = state.told is not None and state.told.final
+    if state.stage is not Stage.CLEANING or not (heard or at - state.since > pace.closed_patience):
+        return state
+    return enter(state, Stage.GONE, at)
+
+
+def _resumed(state: LeaseState, at: int, pace: Pace) -> Step:
+    """After a restart the engine is asked first; the rest is what a retry would do."""
+    state = replace(state, retry_at=at)
+    if state.stage in OCCUPIED or state.stage is Stage.CREATING:
+        # The signer gets its two intervals again: that the agent was away is not its fault.
+        return replace(state, receipt_at=at), (Observe(),)
+    return tick(state, at, pace)
