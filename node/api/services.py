@@ -1,0 +1,109 @@
+"""What the routes share: one value, made by the wiring, so that no route reaches for a global."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from ledger.books.books import Books
+from ledger.books.rows import JobRow, LeaseRow
+from ledger.market.errors import Rejected
+from ledger.market.identity import Address, BidId, LeaseId, from_text, text
+from node.api.authentication import Authentication, Credentials, Forbidden
+from node.blobs import BlobStore
+from node.exchange import Exchange
+from node.job_logs import JobLogs
+from node.nudges import Nudges
+from node.settings import NodeSettings
+from node.settlement import Settlement
+
+Health = Callable[[], dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The parts of a running node. `market` is the body of `GET /v1/market` without the time."""
+
+    settings: NodeSettings
+    books: Books
+    exchange: Exchange
+    settlement: Settlement
+    blobs: BlobStore
+    logs: JobLogs
+    authentication: Authentication
+    nudges: Nudges
+    market: dict[str, object]
+    health: Health
+
+    @staticmethod
+    def now() -> int:
+        return int(time.time())
+
+    def job(self, name: str) -> JobRow:
+        """The job by its whole id; `Rejected` where the node does not know it."""
+        row = self.books.queries.job(BidId(from_text(name, 32)))
+        if row is None:
+            raise Unknown("job", name)
+        return row
+
+    def lease(self, name: str) -> LeaseRow:
+        """The lease by its id; `Rejected` where the node does not know it."""
+        row = self.books.queries.lease(LeaseId(from_text(name, 32)))
+        if row is None:
+            raise Unknown("lease", name)
+        return row
+
+    def signed_by(self, request: Request, body: bytes, needed: Address | None, role: str) -> Address:
+        """The request's signer; `Forbidden` where it is not `needed`."""
+        query = f"?{request.url.query}" if request.url.query else ""
+        given = credentials_of(request)
+        caller = self.authentication.caller(given, request.method, request.url.path + query, body, self.now())
+        if needed is not None and caller != needed:
+            raise Forbidden(caller, f"{role} {text(needed)}")
+        return caller
+
+
+class Unknown(Rejected):
+    """The node does not know what was asked for."""
+
+    http_status = 404
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(
+            f"unknown-{what}", f"This node knows no {what} {name[:80]}.", f"Check the {what}'s id."
+        )
+
+
+def credentials_of(request: Request) -> Credentials:
+    """The four `Bingwang-…` headers of a request, "" where one is absent."""
+    header = request.headers.get
+    return Credentials(
+        address=header("bingwang-address", ""),
+        nonce=header("bingwang-nonce", ""),
+        deadline=header("bingwang-deadline", ""),
+        signature=header("bingwang-signature", ""),
+    )
+
+
+async def body_of(request: Request, limit: int) -> bytes:
+    """The request's body, refused as soon as it exceeds `limit` bytes."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise OversizedBody(limit)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+class OversizedBody(Rejected):
+    """A request's body is larger than this call takes."""
+
+    http_status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            "oversized-upload", f"The body exceeds {limit} bytes.", "Send less at once.", limit=limit
+        )

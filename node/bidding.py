@@ -1,0 +1,53 @@
+"""What a buyer signs for a job, from values alone. All attempts differ in their nonce and nothing else.
+
+Only the chosen node may open the bids during their whole validity (`open_after` lies behind it): a
+stranger who could open a second attempt would run and bill the job twice.
+"""
+
+from dataclasses import dataclass
+
+from ledger.chain.typed_data import model_tag
+from ledger.market.bid import Bid
+from ledger.market.demand import demanded, wanted
+from ledger.market.identity import Address, Digest
+from ledger.market.job import Job
+
+OPENING_SECONDS = 300
+"""how long an accepted bid may take to be opened on chain; covers slow blocks and clocks that differ"""
+AT_THE_ASK = 0
+"""basis points over the ask that the node may take: none"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parties:
+    """Who stands behind a bid: who pays, who agrees to usage, and who may match it."""
+
+    buyer: Address
+    signer: Address
+    matcher: Address
+    epoch: int
+
+
+def bid_for(job: Job, document: Digest, parties: Parties, nonce: int, at: int, wait: int) -> Bid:
+    """The bid of one attempt, made at `at` (seconds since 1970) to rest `wait` seconds at most.
+
+    A retry begins after an attempt that may have run its whole duration, so validity covers all.
+    """
+    tag = model_tag(job.accelerators.model) if job.accelerators else 0
+    valid_until = at + wait + OPENING_SECONDS + job.retry * (job.max_seconds + OPENING_SECONDS)
+    return Bid(
+        buyer=parties.buyer,
+        signer=parties.signer,
+        want=wanted(job),
+        traits=demanded(job, tag),
+        limit_rate=job.max_rate,
+        max_over_ask_bps=AT_THE_ASK,
+        duration=job.max_seconds,
+        start_by=valid_until,
+        valid_until=valid_until,
+        open_after=valid_until + 1,
+        epoch=parties.epoch,
+        nonce=nonce,
+        job=document,
+        matcher=parties.matcher,
+    )

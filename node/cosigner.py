@@ -1,0 +1,129 @@
+"""The buyer's own pen: agrees to usage that it can check itself, so that the node cannot bill for it.
+
+A report is signed only for a lease whose id is the hash of its terms, whose terms name this key as
+signer, whose offer stands in a domain that the job permits, and only up to the time that passed since the
+chain opened it. Cumulative: a smaller report than one already signed is never signed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ledger.chain.client import ChainLease
+from ledger.chain.documents import document_hash
+from ledger.chain.keys import Signer
+from ledger.chain.typed_data import Domain, lease_id, offer_id, receipt_digest
+from ledger.market.domains import permits
+from ledger.market.errors import Rejected
+from ledger.market.identity import Address, Digest, LeaseId, OfferId, from_text, text
+from ledger.market.job import Job, job_from_plain
+from ledger.market.lease import Lease, LeaseTerms
+from ledger.market.offer_document import offer_document_from_plain
+from ledger.market.receipt import SignedReceipt, UsageReceipt
+from ledger.market.wire import bid_from_plain, offer_from_plain, signed_receipt_to_plain, terms_from_plain
+from node.client import NodeClient, Plain
+
+
+class LeaseSource(Protocol):
+    """What the chain itself says of a lease."""
+
+    def lease_of(self, lease: LeaseId) -> ChainLease | None: ...
+
+
+@dataclass(kw_only=True)
+class Cosigner:
+    """Signs with one key for one market; remembers what it checked and signed."""
+
+    domain: Domain
+    key: Signer
+    node: NodeClient
+    chain: LeaseSource
+    clock: Callable[[], float]
+    _checked: dict[LeaseId, LeaseTerms] = field(default_factory=dict)
+    _signed: dict[LeaseId, int] = field(default_factory=dict)
+
+    def step(self, job: Plain) -> SignedReceipt | None:
+        """Sign and deliver the report that waits for this job's lease; None where none does.
+
+        `Rejected` where the node shows something that does not hold: then nothing was signed.
+        """
+        if not job["lease"]:
+            return None
+        lease = LeaseId(from_text(str(job["lease"]), 32))
+        found = self.chain.lease_of(lease)
+        if found is None:
+            return None
+        terms = self._terms(lease)
+        if terms.signer != self.key.address:
+            return None
+        report = self.node.usage(text(lease))["usage"]
+        if not report or (report["milliseconds"] <= self._signed.get(lease, -1) and not report["last"]):
+            return None
+        return self._sign(lease, terms, found, report)
+
+    def _sign(self, lease: LeaseId, terms: LeaseTerms, found: ChainLease, report: Plain) -> SignedReceipt:
+        milliseconds, last = int(report["milliseconds"]), bool(report["last"])
+        state = Lease(
+            terms=terms,
+            start=found.start,
+            escrow=found.escrow,
+            paid=found.paid,
+            ended_after=found.ended_after,
+        )
+        check_report(state, milliseconds, self._signed.get(lease, 0), int(self.clock()))
+        evidence = Digest(from_text(str(report["evidence"]), 32))
+        receipt = UsageReceipt(lease=lease, milliseconds=milliseconds, evidence=evidence, last=last)
+        signature = self.key.sign(receipt_digest(self.domain, receipt))
+        signed = SignedReceipt(receipt=receipt, signature=signature)
+        self.node.deliver_receipt(text(lease), signed_receipt_to_plain(signed))
+        self._signed[lease] = milliseconds
+        return signed
+
+    def _terms(self, lease: LeaseId) -> LeaseTerms:
+        if lease not in self._checked:
+            shown = self.node.lease(text(lease))
+            terms = terms_from_plain(shown["terms"])
+            if lease_id(self.domain, terms) != lease:
+                raise _refused("The lease's terms are not those that its id stands for.")
+            self._check_place(terms, self._job(shown))
+            self._checked[lease] = terms
+        return self._checked[lease]
+
+    def _job(self, shown: Plain) -> Job:
+        wanted = bid_from_plain(shown["bid"]).job
+        plain = self.node.get(f"/v1/documents/{text(wanted)}")
+        if document_hash(plain) != wanted:
+            raise _refused("The job document is not the one that the bid names.")
+        return job_from_plain(plain)
+
+    def _check_place(self, terms: LeaseTerms, job: Job) -> None:
+        if not job.allow and not job.deny:
+            return
+        domain = self._domain_of(terms.offer, terms.provider)
+        if not permits(domain, job.allow, job.deny):
+            raise _refused(f"The lease stands in {domain}, which the job does not permit.")
+
+    def _domain_of(self, wanted: OfferId, provider: Address) -> str:
+        for shown in self.node.offers():
+            if shown["id"] != text(wanted):
+                continue
+            offer = offer_from_plain(shown["offer"])
+            genuine = offer_id(self.domain, offer) == wanted and offer.provider == provider
+            if not genuine or document_hash(shown["document"]) != offer.document:
+                raise _refused("The offer that the node shows is not the one of the lease.")
+            return offer_document_from_plain(shown["document"]).domain
+        raise _refused("The node does not show the lease's offer.")
+
+
+def check_report(lease: Lease, milliseconds: int, signed: int, at: int) -> None:
+    """Whether a report at `at` may be agreed to: not above the time that passed, not below the last."""
+    if milliseconds < signed:
+        raise _refused(f"{milliseconds} ms are reported after {signed} ms were signed.")
+    if milliseconds > lease.billable(milliseconds, at):
+        raise _refused(f"{milliseconds} ms are reported, more than the lease has been open.")
+
+
+def _refused(cause: str) -> Rejected:
+    return Rejected(
+        "report-refused", cause, "Nothing was signed; cancel the job if the provider does not correct it."
+    )

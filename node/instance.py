@@ -1,0 +1,27 @@
+"""One node a directory: two writers of the same books would sign the same nonce twice."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ledger.market.errors import Rejected
+
+
+@contextmanager
+def only_instance(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock; `Rejected` where another process holds it. The kernel drops it at death."""
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise Rejected(
+                "node-already-running",
+                f"A node runs in {directory} already.",
+                "Stop it first, or choose another --dir.",
+            ) from exc
+        yield
+    finally:
+        os.close(descriptor)

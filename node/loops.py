@@ -1,0 +1,164 @@
+"""The node's own clockwork: follow the chain, send the outbox, sweep what time has ended.
+
+Each loop is a thread that survives every expected failure: it notes it for `/v1/health`, waits longer
+each time, and goes on from what the books say.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from ledger.books.books import Books
+from ledger.chain.follower import FollowCursor, Followed, Follower
+from ledger.chain.outbox import Outbox
+from ledger.market.errors import MarketError
+from ledger.market.events import LeaseOpened
+from ledger.market.identity import LeaseId
+from ledger.market.lifecycle import LeaseState
+from ledger.market.outbox import IntentState
+from ledger.market.reasons import SkipReason
+from node.exchange import Exchange
+from node.settlement import Settlement
+
+_log = logging.getLogger(__name__)
+LONGEST_PAUSE = 5.0
+
+
+class Loop:
+    """Calls `step` until stopped; `step` answers whether more waits already."""
+
+    def __init__(self, name: str, step: Callable[[], bool], pause: float) -> None:
+        self.name = name
+        self.failure: str | None = None
+        self._step = step
+        self._pause = pause
+        self._wake = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Do not wait for the pause to end."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Return once the step under way is done."""
+        self._stopped = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(30)
+
+    def _run(self) -> None:
+        pause = self._pause
+        while not self._stopped:
+            more = False
+            try:
+                more = self._step()
+                self.failure, pause = None, self._pause
+            except MarketError as exc:
+                pause = self._note(exc, pause)
+            except Exception as exc:  # a bug in one step must not end the node's clockwork for good
+                _log.exception("%s failed", self.name)
+                pause = self._note(exc, pause)
+            if not more:
+                self._wake.wait(pause)
+                self._wake.clear()
+
+    def _note(self, failure: Exception, pause: float) -> float:
+        if str(failure) != self.failure:
+            _log.warning("%s: %s", self.name, failure)
+        self.failure = str(failure)
+        return min(LONGEST_PAUSE, pause * 2)
+
+
+class Following:
+    """The follower's step: poll, commit facts and cursor at once, then act on them."""
+
+    def __init__(
+        self,
+        books: Books,
+        follower: Follower,
+        exchange: Exchange,
+        first_block: int,
+        on_opened: Callable[[LeaseOpened], None],
+    ) -> None:
+        self._books = books
+        self._follower = follower
+        self._exchange = exchange
+        self._first_block = first_block
+        self._on_opened = on_opened
+
+    def step(self, at: int) -> bool:
+        """One poll; whether more waits."""
+        cursor = self._cursor()
+        followed = self._follower.poll(cursor)
+        if followed.cursor != cursor or followed.facts:
+            self._commit(followed)
+            for event in self._exchange.observed(followed.facts, at):
+                self._on_opened(event)
+        return not followed.caught_up
+
+    def _cursor(self) -> FollowCursor:
+        known = self._books.queries.cursor()
+        if known is None:
+            return self._follower.start(self._first_block)
+        block, tail = known
+        return FollowCursor(block=block, tail=tail)
+
+    def _commit(self, followed: Followed) -> None:
+        with self._books.transaction() as unit:
+            self._exchange.observe(followed.facts, unit)
+            unit.save_cursor(followed.cursor.block, followed.cursor.tail)
+
+
+class Sending:
+    """The outbox's step, and what its failures mean for planned leases."""
+
+    def __init__(self, books: Books, outbox: Outbox, exchange: Exchange) -> None:
+        self._books = books
+        self._outbox = outbox
+        self._exchange = exchange
+
+    def step(self, at: int) -> bool:
+        """Send and settle; whether more waits."""
+        done = self._outbox.step(at)
+        self._exchange.fail_plans(self._failed(), at)
+        return done > 0
+
+    def _failed(self) -> list[tuple[LeaseId, SkipReason]]:
+        failed: list[tuple[LeaseId, SkipReason]] = []
+        for row in self._books.queries.leases(states=(LeaseState.PLANNED,)):
+            found = self._books.queries.intent(f"open:{row.id.hex()}:{row.planned_at}")
+            if found is not None and found.state is IntentState.FAILED:
+                failed.append((row.id, _reason(found.detail)))
+        return failed
+
+
+def _reason(detail: str) -> SkipReason:
+    """The contract's reason by name; a match that could not be sent at all counts as a nonce still good."""
+    return SkipReason[detail] if detail in SkipReason.__members__ else SkipReason.NONE
+
+
+class Sweeping:
+    """What time ends: waiting orders, silent agents' leases, leases past their end."""
+
+    def __init__(self, books: Books, exchange: Exchange, settlement: Settlement) -> None:
+        self._books = books
+        self._exchange = exchange
+        self._settlement = settlement
+
+    def step(self, at: int) -> bool:
+        """One sweep; never more at once."""
+        for row in self._books.queries.leases(states=(LeaseState.ACTIVE,)):
+            assert row.start is not None
+            silent = row.agent_lost_at is None and self._exchange.presence.lost(
+                row.terms.provider, at, row.start
+            )
+            if silent and not (row.receipt and row.receipt.receipt.last):
+                self._settlement.give_up(row, at)
+                self._exchange.retry(row.id, at)
+        self._settlement.sweep(at)
+        self._exchange.lapse(at)
+        return False

@@ -1,0 +1,13 @@
+"""How far a long transfer is, told to whoever wants to show it; apart, so that showing imports no client."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Told how far one file is, in bytes."""
+
+    def __call__(self, name: str, done: int, total: int) -> None: ...
+
+
+def no_progress(name: str, done: int, total: int) -> None:
+    """For callers that show nothing."""

@@ -1,0 +1,59 @@
+"""Why an order finds no offer, in words that name the remedy: the price at which it would match, or what
+excludes each provider."""
+
+from collections import Counter
+
+from ledger.market.errors import Rejected
+from ledger.market.identity import text
+from matcher.book import Book
+from matcher.explanation import Explanation
+
+
+def excluded_plain(found: Explanation, book: Book) -> list[dict[str, object]]:
+    """The excluded offers as the API shows them."""
+    rows: list[dict[str, object]] = []
+    for one in found.excluded:
+        listed = book.offer(one.offer)
+        rows.append(
+            {
+                "offer": text(one.offer),
+                "provider": text(listed.offer.provider) if listed else "",
+                "domain": listed.domain if listed else "",
+                "dimensions": list(one.dimensions),
+                "detail": list(one.detail),
+            }
+        )
+    return rows
+
+
+class NoMatch(Rejected):
+    """No live offer serves the order as it stands."""
+
+    def __init__(self, found: Explanation, book: Book) -> None:
+        rate = found.would_match_at
+        super().__init__(
+            "no-match",
+            _cause(found),
+            _remedy(found),
+            would_match_at=None if rate is None else str(rate),
+            excluded=excluded_plain(found, book),
+        )
+
+
+def _cause(found: Explanation) -> str:
+    if not found.excluded:
+        return "No provider is live on this node right now."
+    counts = Counter(name for one in found.excluded for name in one.dimensions)
+    named = ", ".join(f"{name} excludes {count}" for name, count in counts.most_common())
+    return f"None of {len(found.excluded)} live offers serves this bid: {named}."
+
+
+def _remedy(found: Explanation) -> str:
+    if found.would_match_at is not None:
+        return f"Raise the limit to {found.would_match_at} milli-base-units per hour, and it matches now."
+    if not found.excluded:
+        return "Let it wait (wait: 10m), or try again later."
+    nearest = found.excluded[0]
+    return (
+        f"The nearest offer needs a change in {', '.join(nearest.dimensions)}: {'; '.join(nearest.detail)}."
+    )
