@@ -222,8 +222,6 @@ def _words(lease: LeaseCourse, state: JobState) -> tuple[str, str]:
 def _next_attempt(course: JobCourse) -> int:
     """A bid whose nonce is spent opens no more; a bid that was only skipped can be tried again."""
     spent = [
-        lease.attempt + 1
-        for lease in course.leases
-        if lease.opened or lease.skipped is SkipReason.NONCE_USED
+        lease.attempt + 1 for lease in course.leases if lease.opened or lease.skipped is SkipReason.NONCE_USED
     ]
     return max(spent, default=0)

@@ -155,9 +155,7 @@ class MarketModel:
         _require(enough, "balance-too-small", "The free balance is below the amount.")
         return self._log(Withdrawn(account=account, amount=amount))
 
-    def register_offer(
-        self, caller: Address, offer_id: OfferId, offer: Offer, at: int
-    ) -> list[MarketEvent]:
+    def register_offer(self, caller: Address, offer_id: OfferId, offer: Offer, at: int) -> list[MarketEvent]:
         _require(caller == offer.provider, "not-the-provider", "The caller is not the provider.")
         _require(sound_offer(offer), "offer-field", "The offer has a field out of range.")
         _require(offer.valid_until > at, "offer-expired", "The offer's validity has passed.")
@@ -246,9 +244,7 @@ class MarketModel:
         )
         return self._log(opened)
 
-    def match_bids(
-        self, matcher: Address, fills: Sequence[Fill], root: Digest, at: int
-    ) -> list[MarketEvent]:
+    def match_bids(self, matcher: Address, fills: Sequence[Fill], root: Digest, at: int) -> list[MarketEvent]:
         """Every fill in order, each on the state that those before it left."""
         events: list[MarketEvent] = []
         for fill in fills:
