@@ -1,0 +1,214 @@
+"""Money in and out, epochs and nonces; tokens that misbehave."""
+
+from typing import Any
+
+import boa
+import pytest
+from eth.exceptions import Revert
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.loader import artifact
+from ledger.market.errors import Rejected
+from ledger.market.events import Deposited, EpochBumped, NoncesCancelled, Withdrawn
+from ledger.market.identity import NOBODY
+from ledger.market.money import rate_of
+from ledger.market.resource import Quantities
+from tests.fakes.in_process_market import (
+    PURSE,
+    InProcessMarket,
+    Order,
+    a_bid,
+    account,
+    an_offer,
+    party,
+)
+from tests.fakes.market_twin import MarketTwin
+
+TOKEN = """
+# pragma version 0.4.3
+balanceOf: public(HashMap[address, uint256])
+victim: public(address)
+
+interface Market:
+    def withdraw(amount: uint256): nonpayable
+    def balanceOf(account: address) -> uint256: view
+
+@external
+def mint(receiver: address, amount: uint256):
+    self.balanceOf[receiver] += amount
+
+@external
+def approve(spender: address, amount: uint256): pass
+
+@external
+def attack(market: address):
+    self.victim = market
+"""
+FEE = """
+@external
+def transferFrom(owner: address, receiver: address, amount: uint256) -> bool:
+    self.balanceOf[owner] -= amount
+    self.balanceOf[receiver] += amount - amount // 100
+    return True
+"""
+SILENT = """
+@external
+def transferFrom(owner: address, receiver: address, amount: uint256):
+    self.balanceOf[owner] -= amount
+    self.balanceOf[receiver] += amount
+
+@external
+def transfer(receiver: address, amount: uint256):
+    self.balanceOf[msg.sender] -= amount
+    self.balanceOf[receiver] += amount
+"""
+REFUSING = """
+@external
+def transferFrom(owner: address, receiver: address, amount: uint256) -> bool:
+    return False
+"""
+GENEROUS = """
+@external
+def transferFrom(owner: address, receiver: address, amount: uint256) -> bool:
+    self.balanceOf[receiver] += 2 * amount
+    return True
+"""
+REENTRANT = """
+@external
+def transferFrom(owner: address, receiver: address, amount: uint256) -> bool:
+    self.balanceOf[receiver] += amount
+    extcall Market(self.victim).withdraw(1)
+    return True
+
+@external
+def transfer(receiver: address, amount: uint256) -> bool:
+    return True
+"""
+
+
+def market_of(token_source: str) -> InProcessMarket:
+    token: Any = boa.loads(TOKEN + token_source)
+    market = InProcessMarket(token)
+    token.mint(account("buyer"), 2**100)
+    token.attack(market.market.address)
+    return market
+
+
+def test_a_deposit_is_credited_and_comes_out_again(twin: MarketTwin) -> None:
+    before = twin.chain.token.balanceOf(account("stranger"))
+    assert twin.deposit("stranger", 700) == [Deposited(account=party("stranger"), amount=700)]
+    assert twin.withdraw("stranger", 700) == [Withdrawn(account=party("stranger"), amount=700)]
+    assert twin.chain.token.balanceOf(account("stranger")) == before
+    twin.assert_same_state()
+
+
+@pytest.mark.parametrize("amount", [0, 701, 2**88, 2**256 - 1])
+def test_more_than_the_balance_or_nothing_is_not_withdrawn(twin: MarketTwin, amount: int) -> None:
+    twin.deposit("stranger", 700)
+    with pytest.raises(Rejected):
+        twin.withdraw("stranger", amount)
+    twin.assert_same_state()
+
+
+def test_nothing_or_more_than_the_purse_is_not_deposited(twin: MarketTwin) -> None:
+    with pytest.raises(Rejected):
+        twin.deposit("stranger", 0)
+    with boa.reverts("token: balance too small"):
+        twin.chain.call("deposit", PURSE + 1, sender="stranger")
+
+
+def test_a_token_that_keeps_a_fee_is_credited_at_what_arrived() -> None:
+    market = market_of(FEE)
+    assert market.call("deposit", 1_000, sender="buyer") == [Deposited(account=party("buyer"), amount=990)]
+
+
+def test_a_token_that_gives_more_is_credited_at_what_was_asked() -> None:
+    market = market_of(GENEROUS)
+    assert market.call("deposit", 1_000, sender="buyer") == [Deposited(account=party("buyer"), amount=1_000)]
+
+
+def test_a_token_without_return_value_works_both_ways() -> None:
+    market = market_of(SILENT)
+    market.call("deposit", 1_000, sender="buyer")
+    market.call("withdraw", 400, sender="buyer")
+    assert market.market.balanceOf(account("buyer")) == 600
+
+
+def test_a_token_that_refuses_credits_nothing() -> None:
+    market = market_of(REFUSING)
+    with boa.reverts("market: token refused"):
+        market.call("deposit", 1_000, sender="buyer")
+
+
+def test_a_token_that_calls_back_is_locked_out() -> None:
+    market = market_of(REENTRANT)
+    with pytest.raises(boa.BoaError):
+        market.call("deposit", 1_000, sender="buyer")
+    assert market.market.balanceOf(account("buyer")) == 0
+
+
+def test_the_market_never_holds_more_than_a_balance_can_count() -> None:
+    market = market_of(SILENT)
+    market.call("deposit", 2**88 - 1, sender="buyer")
+    with boa.reverts("market: holds too much"):
+        market.call("deposit", 1, sender="buyer")
+
+
+def test_a_market_needs_a_token() -> None:
+    arguments = bytes(32) + (10).to_bytes(32, "big") + (60).to_bytes(32, "big")
+    with pytest.raises(Revert, match="no token"):
+        boa.env.deploy_code(bytecode=artifact("ComputeMarket").bytecode + arguments)
+
+
+def test_epochs_count_from_zero(twin: MarketTwin) -> None:
+    for expected in (1, 2, 3):
+        assert twin.bump_epoch("buyer") == [EpochBumped(account=party("buyer"), epoch=expected)]
+    twin.assert_same_state()
+
+
+def test_cancelled_nonces_are_used_and_others_are_not(twin: MarketTwin) -> None:
+    mask = 1 << 3 | 1 << 255
+    assert twin.cancel_nonces("buyer", 2, mask) == [
+        NoncesCancelled(account=party("buyer"), word=2, mask=mask)
+    ]
+    used = [n for n in range(500, 800) if twin.chain.market.nonceUsed(account("buyer"), n)]
+    assert used == [515, 767]
+    assert not twin.chain.market.nonceUsed(account("other"), 515)
+
+
+def test_nonces_beyond_64_bits_cannot_be_cancelled(twin: MarketTwin) -> None:
+    twin.cancel_nonces("buyer", 2**56 - 1, 1)
+    with pytest.raises(Rejected):
+        twin.cancel_nonces("buyer", 2**56, 1)
+
+
+NONCES = [0, 1, 31, 32, 33, 63, 64, 255, 256, 287, 2**21 - 1, 2**21, 2**21 + 1, 2**63, 2**64 - 1]
+STEPS = st.lists(
+    st.one_of(
+        st.sampled_from(NONCES).map(lambda n: ("open", n, 0)),
+        st.tuples(st.just("cancel"), st.sampled_from([0, 1, 2**13 - 1]), st.integers(0, 2**256 - 1)),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=STEPS)
+def test_a_nonce_is_used_exactly_when_it_opened_or_was_cancelled(
+    chain: InProcessMarket, steps: list[tuple[str, int, int]]
+) -> None:
+    twin = MarketTwin(chain)
+    one = Quantities(cpu=1)
+    offer = an_offer(capacity=Quantities(cpu=100), salt=77)
+    twin.register(offer)
+    rate = rate_of(offer.ask, one)
+    for kind, number, mask in steps:
+        if kind == "cancel":
+            twin.cancel_nonces("buyer", number, mask)
+        else:
+            bid = a_bid(want=one, nonce=number, matcher=NOBODY)
+            twin.match(offer, Order(bid=bid, rate=rate))
+    spent = twin.model.state.nonces.get(party("buyer"), set())
+    for nonce in [*NONCES, 2, 34, 65, 254, 300]:
+        assert twin.chain.market.nonceUsed(account("buyer"), nonce) == (nonce in spent)
