@@ -18,7 +18,7 @@ from scripts.demonstration.record import Record
 from scripts.demonstration.screen import Screen
 
 FOLDER = Path(".bingwang/demo")
-DEPOSIT = "25"
+DEPOSIT = "100"
 
 
 def main() -> int:
@@ -126,7 +126,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="leave the grid running at the end")
     parser.add_argument("--stop", action="store_true", help="end a grid that --keep left running")
     parser.add_argument("--json", metavar="FILE", help="write what a stranger needs to check it")
-    parser.add_argument("--nonce", metavar="TEXT", default="", help="comes back inside the first job's output")
+    parser.add_argument(
+        "--nonce", metavar="TEXT", default="", help="comes back inside the first job's output"
+    )
     parser.add_argument("--called-from", default=".", help=argparse.SUPPRESS)
     parser.add_argument("--already-seconds", type=float, default=0.0, help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -3,6 +3,7 @@
 Everything is started through the command `bingwang`, as an operator and two owners would do it.
 """
 
+import io
 import json
 import os
 import signal
@@ -10,11 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from node.cli.main import run
 
 START_SECONDS = 60.0
 PROVIDERS: tuple[Mapping[str, str], ...] = (
@@ -22,8 +26,8 @@ PROVIDERS: tuple[Mapping[str, str], ...] = (
         "--name": "harbour",
         "--domain": "harbour-lab/rotterdam",
         "--region": "eu-west",
-        "--core-price": "0.040",
-        "--gib-price": "0.005",
+        "--core-price": "40",
+        "--gib-price": "5",
         "--memory": "2GiB",
         "--disk": "2GiB",
     },
@@ -31,8 +35,8 @@ PROVIDERS: tuple[Mapping[str, str], ...] = (
         "--name": "summit",
         "--domain": "summit-campus/zurich",
         "--region": "eu-central",
-        "--core-price": "0.090",
-        "--gib-price": "0.010",
+        "--core-price": "90",
+        "--gib-price": "10",
         "--memory": "4GiB",
         "--disk": "4GiB",
     },
@@ -87,17 +91,19 @@ class Grid:
         raise DidNotStart(f"Only {len(offers)} offers are live.\n{self._tails()}")
 
     def bingwang(self, *arguments: str) -> Any:  # noqa: ANN401 - the command's JSON
-        """Run one command to its end; its JSON answer."""
-        done = subprocess.run(
-            [sys.executable, "-m", "node.cli", *arguments, "--json"],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise DidNotStart(f"bingwang {' '.join(arguments)}: {done.stdout}{done.stderr}")
-        return json.loads(done.stdout)
+        """Carry out one command line, in this process to spare the imports; its JSON answer."""
+        answer = io.StringIO()
+        before = os.environ.copy()
+        os.environ.update(self.environment)
+        try:
+            with redirect_stdout(answer):
+                code = run([*arguments, "--json"])
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        if code != 0:
+            raise DidNotStart(f"bingwang {' '.join(arguments)}: {answer.getvalue()}")
+        return json.loads(answer.getvalue())
 
     def remember(self) -> None:
         """Write which processes run, for `stop_kept`."""

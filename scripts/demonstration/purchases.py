@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from ledger.chain.client import MarketClient
 from ledger.market.errors import Rejected
+from ledger.market.identity import text
 from node.buyer import Buyer, PreparedJob, SubmittedJob
 from node.cli.job_file import parse_job_file
 from node.client import Plain
@@ -49,7 +50,8 @@ class Shop:
         outputs = self.buyer.fetch_outputs(submitted.job, self.folder / "outputs")
         self._show_settlement(self.record.add("digits", job, outputs))
         for file, path in outputs.items():
-            screen.say(f"output {file.path}: {file.size} bytes, sha256 {short(file.sha256)} checked → {path}")
+            screen.say(f"output {file.path}: {file.size} bytes, sha256 checked")
+            screen.detail(str(path))
         self._show_metrics(self.folder / "outputs", nonce)
 
     def elsewhere(self) -> None:
@@ -173,14 +175,21 @@ class Shop:
 
     def _show_settlement(self, entry: Mapping[str, Any]) -> None:
         screen = self.screen
+        usage = entry["usage"]
         screen.say(
-            f"metered {entry['milliseconds']} ms; receipt co-signed by the node; settled: "
-            f"[green]paid {screen.amount(int(entry['paid']))}[/green], "
+            f"metered {entry['milliseconds']} ms (CPU {usage['cpu_ns'] / 1e9:.2f} s, "
+            f"peak memory {usage['peak_bytes'] / 2**20:.0f} MiB); receipt signed by {self._signer(entry)}"
+        )
+        screen.say(
+            f"settled: [green]paid {screen.amount(int(entry['paid']))}[/green], "
             f"refunded {screen.amount(int(entry['refunded']))}, fee {entry['fee']}"
         )
         for one in entry["transactions"]:
             names = ", ".join(one["events"])
-            screen.say(f"  transaction {one['hash']}  block {one['block']}, gas {one['gas_used']} ({names})")
+            screen.detail(f"{one['hash']}  block {one['block']}  gas {one['gas_used']}  {names}")
+
+    def _signer(self, entry: Mapping[str, Any]) -> str:
+        return "the node" if entry["signer"] == text(self.record.profile.node) else str(entry["signer"])
 
     def _show_metrics(self, outputs: Path, nonce: str) -> None:
         metrics = json.loads((outputs / "metrics.json").read_text())

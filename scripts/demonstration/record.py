@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Record:
         lease = job["leases"][-1]
         moves = lease["transactions"]
         hashes = [moves["opened"], *moves["settled"], moves["terminated"], moves["closed"]]
-        unique = list(dict.fromkeys(one for one in hashes if one))
+        unique = dict.fromkeys(one for one in hashes if one)
         entry = {
             "name": name,
             "job": job["job"],
@@ -52,13 +53,15 @@ class Record:
             "lease": lease["lease"],
             "provider": lease["terms"]["provider"],
             "rate": lease["terms"]["rate"],
+            "signer": lease["terms"]["signer"],
             "milliseconds": lease["receipt"]["milliseconds"] if lease["receipt"] else 0,
+            "usage": lease["usage"],
             "escrow": lease["escrow"],
             "paid": lease["paid"],
             "refunded": lease["refunded"],
             "fee": FEE,
             "closed_because": lease["because"],
-            "transactions": [self._transaction(one) for one in unique],
+            "transactions": sorted((self._transaction(one) for one in unique), key=itemgetter("block")),
             "outputs": [
                 {"path": file.path, "sha256": file.sha256, "size": file.size, "file": str(path)}
                 for file, path in outputs.items()
@@ -69,7 +72,9 @@ class Record:
 
     def add_refused(self, name: str, problem: Mapping[str, Any]) -> None:
         """A job that was refused before any money moved."""
-        self.jobs.append({"name": name, "state": "refused", "lease": None, "transactions": []} | dict(problem))
+        self.jobs.append(
+            {"name": name, "state": "refused", "lease": None, "transactions": []} | dict(problem)
+        )
 
     def to_plain(self) -> dict[str, Any]:
         return {

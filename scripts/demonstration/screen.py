@@ -7,9 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ledger.market.resource import Quantities
 from node.cli.amounts import ask_prices, format_amount, format_rate
 
 WIDTH_WITHOUT_TERMINAL = 120
@@ -36,9 +38,11 @@ class Screen:
     def log(self, data: bytes) -> None:
         """A piece of a job's own output, printed as it came, without interpreting it."""
         for line in data.decode(errors="replace").splitlines():
-            self.console.print(f"[dim]    log │[/dim] {line}", markup=False, style=None) if "[" in line else (
-                self.console.print(f"[dim]    log │[/dim] {line}")
-            )
+            self.console.print(f"[dim]      log │[/dim] {escape(line)}")
+
+    def detail(self, text: str) -> None:
+        """A line that belongs to the one before."""
+        self.console.print(f"          {text}", soft_wrap=True)
 
     @contextmanager
     def progress(self, what: str, steps: int) -> Iterator["Steps"]:
@@ -62,8 +66,6 @@ class Screen:
     def offers(self, offers: Sequence[dict[str, Any]]) -> None:
         """The standing offers, cheapest core first."""
         table = Table("provider", "domain", "cores", "memory", "disk", "price core/h", "price GiB/h", "offer")
-        from ledger.market.resource import Quantities
-
         for entry in sorted(offers, key=lambda one: int(one["offer"]["ask"])):
             offer = entry["offer"]
             capacity, ask = Quantities.unpack(int(offer["capacity"])), Quantities.unpack(int(offer["ask"]))
