@@ -17,22 +17,22 @@ from scripts.demonstration.purchases import Shop, WentWrong
 from scripts.demonstration.record import Record
 from scripts.demonstration.screen import Screen
 
-FOLDER = Path(".bingwang/demo")
 DEPOSIT = "100"
 
 
 def main() -> int:
     """Run the demo; 0 where everything went as promised."""
     arguments = _arguments()
+    folder = Path(arguments.folder).resolve()
     if arguments.stop:
-        stopped = stop_kept(FOLDER.resolve())
+        stopped = stop_kept(folder)
         print(f"stopped: {', '.join(stopped) or 'nothing was running'}")
         return 0
     started = time.monotonic() - arguments.already_seconds
     screen = Screen()
-    stop_kept(FOLDER.resolve())
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    grid = Grid(folder=FOLDER.resolve())
+    stop_kept(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    grid = Grid(folder=folder)
     (grid.folder / "inputs").mkdir(parents=True)
     kept = False
     try:
@@ -81,7 +81,8 @@ def _run(grid: Grid, screen: Screen, nonce: str) -> Record:
         screen.say(f"chain {profile.chain_id} at {profile.rpc_url}, market {text(profile.market)}")
         screen.say(f"node {grid.node_url}, two providers registered their offers on chain:")
         screen.offers(offers)
-        screen.say(f"buyer {created['address']} deposits {DEPOSIT} (transaction {moved['transactions'][-1]})")
+        screen.say(f"buyer {created['address']} deposits {DEPOSIT}")
+        screen.detail(f"{moved['transactions'][-1]}  Deposited")
         parties = {"buyer": session.address, "node": profile.node}
         parties |= {name: type(profile.node)(from_text(account, 20)) for account, name in names.items()}
         parties["market"] = profile.market
@@ -129,6 +130,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--nonce", metavar="TEXT", default="", help="comes back inside the first job's output"
     )
+    parser.add_argument("--folder", default=".bingwang/demo", help="where the grid's files lie")
     parser.add_argument("--called-from", default=".", help=argparse.SUPPRESS)
     parser.add_argument("--already-seconds", type=float, default=0.0, help=argparse.SUPPRESS)
     return parser.parse_args()
