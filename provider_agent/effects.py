@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from ledger.books.books import Books
-from ledger.chain.client import MarketClient
 from ledger.chain.documents import document_hash
 from ledger.chain.typed_data import Domain, bid_id, lease_id, model_tag
 from ledger.market.errors import LostRace, MarketError, Rejected
@@ -20,6 +19,7 @@ from ledger.market.identity import LeaseId, text
 from ledger.market.instructions import ReleaseLease, SettleReceipt
 from ledger.market.job import Job, job_from_plain
 from ledger.market.receipt import SignedReceipt
+from provider_agent.allocation import Allocation
 from provider_agent.instructions import (
     AskContract,
     Attach,
@@ -38,13 +38,14 @@ from provider_agent.instructions import (
     StopContainer,
 )
 from provider_agent.job_files import JobFiles
-from provider_agent.lease_state import MS, Ending, LeaseState
+from provider_agent.lease_state import MS, Ending, Stage
+from provider_agent.links import Links
 from provider_agent.log_shipping import LogShipping
 from provider_agent.metering import UsageReport
-from provider_agent.node_client import JobReport, NodeClient
-from provider_agent.rules import Candidate, House, OwnersRules, judge
+from provider_agent.node_client import JobReport
+from provider_agent.rules import Candidate, OwnersRules, judge
 from provider_agent.runtimes.base import ContainerState, Phase, Runtime
-from provider_agent.state_store import Sample, StateStore
+from provider_agent.state_store import Sample
 from provider_agent.stimuli import (
     Cleaned,
     ContainerCreated,
@@ -73,10 +74,8 @@ class Surroundings:
 
     domain: Domain
     rules: OwnersRules
-    store: StateStore
+    links: Links
     books: Books
-    chain: MarketClient
-    node: NodeClient
     runtime: Runtime
     files: JobFiles
     logs: LogShipping
@@ -85,12 +84,9 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """How effects speak with the agent: `state` and `house` are asked, the others are told."""
+    """How effects speak with the agent: `allocation` is asked, the others are told."""
 
-    state: Callable[[LeaseId], LeaseState]
-    house: Callable[[LeaseId], House]
-    devices: Callable[[LeaseId, int], tuple[str, ...]]
-    images: Callable[[], frozenset[str]]
+    allocation: Allocation
     feed: Callable[[LeaseId, Stimulus], None]
     wished: Callable[[], None]
     failed: Callable[[str, MarketError], None]
@@ -109,7 +105,7 @@ class Effects:
         try:
             stimulus = await self._do(lease, instruction)
         except MarketError as exc:
-            _log.info("%s %s: %s", text(lease)[:10], type(instruction).__name__, exc)
+            _log.debug("%s %s: %s", text(lease)[:10], type(instruction).__name__, exc)
             self._answers.failed(type(instruction).__name__, exc)
             stimulus = await self._after_failure(lease, instruction, exc)
         except Exception:
@@ -130,8 +126,8 @@ class Effects:
         found = await asyncio.to_thread(self._around.runtime.usage, lease)
         if found is not None:
             seen = Sample(cpu_ns=found.cpu_ns, peak_bytes=found.memory_peak_bytes)
-            self._around.store.keep_sample(lease, seen)
-        return self._around.store.sample(lease)
+            self._around.links.store.keep_sample(lease, seen)
+        return self._around.links.store.sample(lease)
 
     def _now(self) -> int:
         return int(self._around.clock() * MS)
@@ -142,10 +138,10 @@ class Effects:
             case FetchDocument():
                 return await self._fetch(lease)
             case Prepare():
-                await around.files.prepare(lease, self._job(lease), self._answers.images())
+                await around.files.prepare(lease, self._job(lease), self._answers.allocation.images())
                 return Prepared(at=self._now())
             case CreateContainer():
-                spec = around.files.spec(lease, self._job(lease), around.store.devices(lease))
+                spec = around.files.spec(lease, self._job(lease), around.links.store.devices(lease))
                 await asyncio.to_thread(around.runtime.create, spec)
                 return ContainerCreated(at=self._now())
             case StartContainer():
@@ -167,7 +163,7 @@ class Effects:
             case Release():
                 await self._release(lease)
             case AskContract():
-                found = await asyncio.to_thread(around.chain.lease_of, lease)
+                found = await asyncio.to_thread(around.links.chain.lease_of, lease)
                 return LeaseStands(at=self._now()) if found else None
             case Cleanup():
                 return await self._clean(lease)
@@ -197,14 +193,17 @@ class Effects:
                 return None
 
     def _job(self, lease: LeaseId) -> Job:
-        job = self._around.store.job(lease)
+        job = self._around.links.store.job(lease)
         if job is None:
             raise LostRace("no-document", "The lease's job document is not here.", "Fetch it again.")
         return job
 
-    async def _fetch(self, lease: LeaseId) -> Stimulus:
-        node, domain = self._around.node, self._around.domain
-        terms = self._answers.state(lease).terms
+    async def _fetch(self, lease: LeaseId) -> Stimulus | None:
+        node, domain = self._around.links.node, self._around.domain
+        state = self._answers.allocation.state(lease)
+        if state.stage is not Stage.SEEN:
+            return None
+        terms = state.terms
         bid = await node.bid_of(lease)
         plain = await node.document(bid.job)
         job = job_from_plain(plain)
@@ -219,10 +218,10 @@ class Effects:
             computed_job=document_hash(plain),
             model_tag=model_tag(wanted.model) if wanted else 0,
         )
-        refusal = judge(candidate, self._answers.house(lease), self._around.rules)
+        refusal = judge(candidate, self._answers.allocation.house(lease), self._around.rules)
         if refusal is None:
-            devices = self._answers.devices(lease, wanted.count if wanted else 0)
-            self._around.store.keep_job(lease, job, devices)
+            devices = self._answers.allocation.devices(lease, wanted.count if wanted else 0)
+            self._around.links.store.keep_job(lease, job, devices)
         return DocumentJudged(at=self._now(), refusal=refusal)
 
     def _saw(self, found: ContainerState | None) -> ContainerObserved:
@@ -276,7 +275,7 @@ class Effects:
                 return
 
     async def _report_usage(self, lease: LeaseId, milliseconds: int, *, last: bool) -> Stimulus | None:
-        seen = self._around.store.sample(lease)
+        seen = self._around.links.store.sample(lease)
         usage = UsageReport(
             lease=lease,
             milliseconds=milliseconds,
@@ -284,14 +283,14 @@ class Effects:
             peak_bytes=seen.peak_bytes,
             last=last,
         )
-        signer = self._answers.state(lease).terms.signer
-        signed = await self._around.node.report_usage(usage, signer)
+        signer = self._answers.allocation.state(lease).terms.signer
+        signed = await self._around.links.node.report_usage(usage, signer)
         if signed is None:
-            signed = await self._around.node.receipt_of(lease, signer)
+            signed = await self._around.links.node.receipt_of(lease, signer)
         return None if signed is None else ReceiptReceived(at=self._now(), signed=signed)
 
     async def _report_phase(self, lease: LeaseId, phase: JobPhase) -> Stimulus:
-        state = self._answers.state(lease)
+        state = self._answers.allocation.state(lease)
         why = state.explanation if phase.final else Ending(code="", cause="")
         report = JobReport(
             phase=phase.value,
@@ -300,7 +299,7 @@ class Effects:
             cause=why.cause,
             outputs=state.outputs if phase.final else (),
         )
-        await self._around.node.report_job(lease, report)
+        await self._around.links.node.report_job(lease, report)
         return PhaseReported(at=self._now(), phase=phase)
 
     async def _collect(self, lease: LeaseId) -> Stimulus:
@@ -310,13 +309,13 @@ class Effects:
 
     async def _settle(self, lease: LeaseId, signed: SignedReceipt) -> None:
         receipt = signed.receipt
-        wish = SettleReceipt(terms=self._answers.state(lease).terms, signed=signed)
+        wish = SettleReceipt(terms=self._answers.allocation.state(lease).terms, signed=signed)
         key = f"settle:{text(lease)}:{receipt.milliseconds}:{int(receipt.last)}"
         await asyncio.to_thread(self._wish, key, wish)
         self._answers.wished()
 
     async def _release(self, lease: LeaseId) -> None:
-        wish = ReleaseLease(lease=lease, terms=self._answers.state(lease).terms)
+        wish = ReleaseLease(lease=lease, terms=self._answers.allocation.state(lease).terms)
         await asyncio.to_thread(self._wish, f"release:{text(lease)}", wish)
         self._answers.wished()
 

@@ -3,14 +3,17 @@
 This is where the pure machine meets its memory; nothing else changes a lease's state.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 
-from ledger.market.identity import LeaseId
+from ledger.market.identity import LeaseId, text
 from provider_agent.instructions import Instruction
 from provider_agent.lease_state import LeaseState, Pace, Stage
 from provider_agent.machine import handle, open_lease
 from provider_agent.state_store import StateStore
 from provider_agent.stimuli import LeaseSeen, Resumed, Stimulus, Tick
+
+_log = logging.getLogger(__name__)
 
 
 class Leases:
@@ -40,6 +43,8 @@ class Leases:
             return
         if after != before or block is not None:
             self._store.save(after, block)
+        if before is None or after.stage is not before.stage:
+            _log.info("lease %s is %s %s", text(lease)[:12], after.stage, after.explanation.cause)
         if after.stage is Stage.GONE:
             self._present.pop(lease, None)
         else:

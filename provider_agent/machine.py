@@ -13,6 +13,7 @@ from ledger.market.facts import JobPhase
 from provider_agent.instructions import (
     AskContract,
     Attach,
+    Cleanup,
     CollectOutputs,
     CreateContainer,
     FetchDocument,
@@ -154,6 +155,9 @@ def _ended(state: LeaseState, at: int) -> Step:
     if state.stage in (Stage.GONE, Stage.CLEANING):
         return replace(state, closed_at=state.closed_at or at), ()
     state = replace(state, closed_at=state.closed_at or at)
+    if state.stage is Stage.SEEN:
+        # Nothing was done, or an agent without memory reads the past: the node knows it better.
+        return enter(state, Stage.GONE, at), (Cleanup(),)
     if state.stage in FINISHING:
         return state, ()
     if state.stage in UNSTARTED | OCCUPIED:
