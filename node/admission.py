@@ -7,14 +7,19 @@ the exchange's to ask about.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ledger.chain.documents import canonical, document_hash
+from ledger.chain.documents import canonical
 from ledger.chain.signatures import recover
-from ledger.chain.typed_data import Domain, bid_id, model_tag
+from ledger.chain.typed_data import Domain, bid_id, keccak, model_tag
 from ledger.market.bid import Bid, SignedBid
 from ledger.market.demand import check_bid_says
 from ledger.market.errors import LostRace, Rejected
 from ledger.market.identity import NO_DIGEST, Address, BidId, Digest, text
 from ledger.market.job import Job, job_from_plain
+from ledger.market.model import check_bid
+from node.resting import INCLUSION_SECONDS
+
+DOCUMENT_LIMIT = 64 << 10
+"""bytes of one document in canonical form"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +43,15 @@ class Order:
 
 
 def read_job(document: object) -> tuple[Job, Digest, bytes]:
-    """The job of a document, with the document's hash and canonical bytes."""
-    job = job_from_plain(document)
-    assert isinstance(document, dict)
-    return job, document_hash(document), canonical(document)
+    """The job of a document, with the document's hash and canonical bytes (at most `DOCUMENT_LIMIT`)."""
+    job, body = job_from_plain(document), canonical(document)
+    if len(body) > DOCUMENT_LIMIT:
+        raise Rejected(
+            "oversized-document",
+            f"The job document has {len(body)} bytes, of which {DOCUMENT_LIMIT} are taken.",
+            "Put large values into an input file.",
+        )
+    return job, Digest(keccak(body)), body
 
 
 def tag_of(job: Job) -> int:
@@ -91,12 +101,19 @@ def _check_bid(bid: Bid, job: Job, document: Digest, node: Address, at: int) -> 
             "The bid asks for several members, flags or a continued lease.",
             "Sign a bid with members 1, flags 0 and no continued lease.",
         )
+    if reason := check_bid(bid):
+        raise Rejected(
+            "malformed-bid",
+            f"The contract would skip the bid whatever it meets ({reason.name}).",
+            "Name a signer, ask for at least one resource, and leave the reserved lane 0.",
+            reason=reason.name,
+        )
     for name, moment in (("valid_until", bid.valid_until), ("start_by", bid.start_by)):
-        if moment < at:
+        if moment < at + INCLUSION_SECONDS:
             raise Rejected(
                 "bid-expired",
-                f"The bid's {name} {moment} has passed; the node's time is {at}.",
-                "Sign it again; if this repeats, set your clock.",
+                f"The bid's {name} {moment} leaves no time to open a lease; the node's time is {at}.",
+                f"Sign it anew for at least {INCLUSION_SECONDS} s; if this repeats, set your clock.",
                 time=at,
             )
 

@@ -37,17 +37,20 @@ class BlobStore:
         self._parts.mkdir(parents=True, exist_ok=True)
         self._blob_limit = blob_limit
         self._store_limit = store_limit
-        self._lock = threading.Lock()
+        self._locks = tuple(threading.Lock() for _ in range(1 << 8))
 
     def begin(self, name: str, size: int) -> Progress:
         """Start an upload of `size` bytes, or find where an earlier one stopped."""
         self._check_name(name)
         if not 0 <= size <= self._blob_limit:
             raise OversizedUpload(size, self._blob_limit)
-        with self._lock:
+        with self._locked(name):
             known = self._progress(name)
-            if known is not None and (known.size == size or self.path(name) is not None):
+            if known is not None and self.path(name) is not None:
                 return known
+            if known is not None and known.size == size:
+                # A crash may have come between the last byte and the naming of the blob.
+                return self._complete_if_whole(name, size)
             self._check_room(size)
             self._part(name).write_bytes(b"")
             self._size_file(name).write_text(str(size))
@@ -56,7 +59,7 @@ class BlobStore:
     def progress(self, name: str) -> Progress:
         """Where an upload stands; `Rejected` where nobody began it."""
         self._check_name(name)
-        with self._lock:
+        with self._locked(name):
             known = self._progress(name)
         if known is None:
             raise Rejected("unknown-blob", f"There is no blob {name}.", "Upload it first.")
@@ -64,7 +67,8 @@ class BlobStore:
 
     def append(self, name: str, offset: int, chunk: bytes) -> Progress:
         """Add bytes at exactly the end; another offset is `LostRace` and names the right one."""
-        with self._lock:
+        self._check_name(name)
+        with self._locked(name):
             known = self._progress(name)
             if known is None:
                 raise Rejected("unknown-blob", f"Nobody began the upload {name}.", "Begin it first.")
@@ -96,6 +100,10 @@ class BlobStore:
         if path is None:
             raise Rejected("unknown-blob", f"There is no blob {name}.", "Upload it first.")
         return _chunks(path, start)
+
+    def _locked(self, name: str) -> threading.Lock:
+        """The lock of a blob; hashing a large one must not hold up the others."""
+        return self._locks[int(name[:2], 16)]
 
     def _progress(self, name: str) -> Progress | None:
         path = self.path(name)

@@ -91,7 +91,7 @@ class Cosigner:
 
     def _job(self, shown: Plain) -> Job:
         wanted = bid_from_plain(shown["bid"]).job
-        plain = self.node.get(f"/v1/documents/{text(wanted)}")
+        plain = self.node.get(f"/v1/documents/{text(wanted)}", signed=True)
         if document_hash(plain) != wanted:
             raise _refused("The job document is not the one that the bid names.")
         return job_from_plain(plain)

@@ -2,18 +2,20 @@
 
 One lock; each change is committed to the books first (facts and wishes in one transaction) and applied
 to the matcher's book after. What the chain must do is left to the outbox as wishes; nothing here waits
-for a transaction. Every method may be called twice with the same input.
+for a transaction. Every method may be called twice with the same input. The exchange's lock is taken
+before the books' writer lock, never the other way round.
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from ledger.books.books import Books
-from ledger.books.rows import JobRow, LeaseRow
+from ledger.books.rows import JobRow
 from ledger.books.unit_of_work import Unit
-from ledger.chain.typed_data import Domain, lease_id
-from ledger.market.bid import Bid, SignedBid
+from ledger.chain.typed_data import Domain
+from ledger.market.bid import Bid
 from ledger.market.errors import LostRace, Rejected
 from ledger.market.events import LeaseClosed, LeaseOpened
 from ledger.market.facts import (
@@ -26,25 +28,28 @@ from ledger.market.facts import (
     PlanFailed,
 )
 from ledger.market.identity import Address, BidId, LeaseId, text
-from ledger.market.instructions import OpenLease
-from ledger.market.lease import LeaseTerms
 from ledger.market.lifecycle import CANCELLED_BY_BUYER, WAIT_OVER, JobState, LeaseState
-from ledger.market.money import escrow_for
+from ledger.market.outbox import IntentState
 from ledger.market.reasons import SkipReason
-from matcher.book import Book
+from ledger.market.wire import Plain
+from matcher.book import BidPlaced, BidRemoved, Book
 from matcher.clearing import Match, clear
-from matcher.explanation import Explanation, explain
+from matcher.explanation import explain
 from matcher.orders import BidOrder
 from node.admission import Order, read_job, replayed
+from node.funds import Funds
+from node.planning import Planner, open_key
 from node.presence import Heartbeat, Presence
-from node.refusal import NoMatch
-from node.standing_book import StandingBook
+from node.refusal import NoMatch, eligible_plain, excluded_plain
+from node.resting import HOPELESS, INCLUSION_SECONDS, Pauses, rests_until
+from node.standing_book import StandingBook, order_of
 
 _NEWEST = (1 << 62) - 1
+_SKIPPED = "bid-skipped"
 
 
 class ChainView(Protocol):
-    """What the exchange asks of the chain before it takes an order."""
+    """What the exchange asks of the chain's head; `ledger.chain.client.MarketClient` is one."""
 
     def balance_of(self, account: Address) -> int: ...
 
@@ -52,9 +57,13 @@ class ChainView(Protocol):
 
     def nonce_used(self, account: Address, nonce: int) -> bool: ...
 
+    def lease_of(self, lease: LeaseId) -> object | None:
+        """Something for an open lease, None for another."""
+        ...
+
 
 class Exchange:
-    """`address` is the node's own account: the matcher that bids name."""
+    """`address` is the node's own account: the matcher that bids name. Times are seconds since 1970."""
 
     def __init__(
         self, books: Books, chain: ChainView, domain: Domain, address: Address, presence: Presence
@@ -64,65 +73,67 @@ class Exchange:
         self.domain = domain
         self.address = address
         self.presence = presence
+        self._funds = Funds(books.queries, chain)
+        self._planner = Planner(domain, address)
+        self._pauses = Pauses()
         self._standing = StandingBook(books.queries)
+        self._stale = True
         self._lock = threading.RLock()
 
     def start(self, at: int) -> None:
         """Take up where the journal ended: book, capacity and resting orders."""
-        with self._lock:
-            self._standing.rebuild()
-            self._refresh(at)
+        self.clear_round(at)
 
     @property
     def book(self) -> Book:
-        """The matcher's book, to look at."""
+        """The matcher's book, to look at while nothing else is under way."""
         return self._standing.book
 
     def free_balance(self, buyer: Address) -> int:
         """Base units of the buyer in the market that no unopened order has reserved."""
-        return max(0, self._chain.balance_of(buyer) - self._books.queries.reserved(buyer))
+        return self._funds.free(buyer)
 
     def beat(self, provider: Address, heartbeat: Heartbeat) -> None:
-        """An agent's word; the first of a fresh one puts its offers into the book at once."""
-        with self._lock:
-            known = self.presence.last(provider)
-            self.presence.beat(provider, heartbeat)
-            if known is None or known.offers != heartbeat.offers or known.draining != heartbeat.draining:
-                self._refresh(heartbeat.at)
+        """An agent's word; where it changes what is live, the book follows at once."""
+        if self.presence.beat(provider, heartbeat):
+            self.clear_round(heartbeat.at)
 
-    def estimate(self, bid: Bid, document: object, at: int) -> Explanation:
-        """What an order would get now; nothing is kept and no signature is needed."""
+    def estimate(self, bid: Bid, document: object, at: int) -> Plain:
+        """What an order would get now, as the API shows it; nothing is kept, no signature is needed."""
         job, _, _ = read_job(document)
-        nameless = BidId(bytes(32))
         order = BidOrder(
-            id=nameless,
-            job=nameless,
+            id=BidId(bytes(32)),
+            job=BidId(bytes(32)),
             bid=bid,
             sequence=_NEWEST,
-            arrived_at=at,
+            arrived_at=at + INCLUSION_SECONDS,
             allow=job.allow,
             deny=job.deny,
         )
         with self._lock:
             self._relist(at)
-            return explain(order, self._standing.book)
+            found, book = explain(order, self.book), self.book
+            rate = found.would_match_at
+            return {
+                "eligible": eligible_plain(found, book),
+                "excluded": excluded_plain(found, book),
+                "would_match_at": None if rate is None else str(rate),
+            }
 
     def submit(self, order: Order, wait: int, at: int) -> JobRow:
         """Accept an order: match it now, let it rest for `wait` seconds, or refuse it with the reasons."""
+        self._check_new(order)
         self._check_chain(order)
         with self._lock:
-            if self._books.queries.job(order.id) is not None:
-                raise replayed(order.id)
-            self._check_funds(order)
-            self._relist(at)
-            match = self._best(order, at)
+            self._check_new(order)
+            self._funds.check(order.bid)
+            self._refresh(at)
+            entering = _entering(order, at)
+            match = self._best(entering, at)
             if match is None and wait == 0:
-                raise self._no_match(order, at)
+                raise NoMatch(explain(entering, self.book), self.book)
             self._accept(order, match, wait, at)
-            self._clear(at)
-            row = self._books.queries.job(order.id)
-        assert row is not None
-        return row
+            return self._job(order.id)
 
     def withdraw(self, job: BidId, at: int) -> JobRow:
         """Take a resting order out of the book; `LostRace` once a lease is planned or the job is over."""
@@ -138,12 +149,13 @@ class Exchange:
             return self._job(job)
 
     def report(self, fact: JobReported) -> None:
-        """An agent's word on its job."""
+        """An agent's word on its job; it may end a job that rests for another attempt."""
         with self._lock:
-            self._lease(fact.lease)
             with self._books.transaction() as unit:
                 unit.record(fact)
-            self._replace_retried(fact.lease, fact.at)
+            row = self._books.queries.lease(fact.lease)
+            if row is not None and row.job in self._standing.waiting():
+                self._refresh(fact.at)
 
     def observe(self, facts: Sequence[ChainObserved | ChainRewound], unit: Unit) -> None:
         """Record what the follower saw, inside the caller's transaction, which also moves the cursor."""
@@ -154,45 +166,53 @@ class Exchange:
         """Act on what was recorded: move capacity, serve retries; the leases that were opened."""
         opened: list[LeaseOpened] = []
         with self._lock:
-            for fact in facts:
-                if isinstance(fact, ChainRewound):
-                    self._standing.rebuild()
-                else:
-                    opened.extend(self._apply(fact))
+            with self._following_the_books():
+                for fact in facts:
+                    if isinstance(fact, ChainRewound):
+                        self._plan_vanished(at)
+                        self._standing.rebuild()
+                    else:
+                        opened.extend(self._apply(fact))
             self._refresh(at)
         return opened
 
     def fail_plans(self, failed: Iterable[tuple[LeaseId, SkipReason]], at: int) -> None:
-        """The contract skipped planned matches: free their capacity and let their orders go on."""
+        """The contract skipped planned matches: free their capacity and let their orders go on.
+
+        A nonce that this very lease used means that an earlier transaction of ours opened it, and the
+        follower has yet to see it; another attempt would run the job twice.
+        """
+        certain = [
+            (lease, reason)
+            for lease, reason in failed
+            if reason is not SkipReason.NONCE_USED or self._chain.lease_of(lease) is None
+        ]
+        if not certain:
+            return
         with self._lock:
-            for lease, reason in failed:
-                row = self._books.queries.lease(lease)
-                if row is None or row.job is None or row.state is not LeaseState.PLANNED:
-                    continue
-                with self._books.transaction() as unit:
-                    unit.record(PlanFailed(job=row.job, lease=lease, reason=reason, at=at))
-                self._standing.free(lease)
+            for lease, reason in certain:
+                self._fail_plan(lease, reason, at)
+            self._refresh(at)
+
+    def clear_round(self, at: int) -> None:
+        """The book as the books and the agents have it now, and one clearing of all that rests."""
+        with self._lock:
             self._refresh(at)
 
     def lapse(self, at: int) -> None:
         """Orders whose waiting time is over leave the book, with the last reason why nothing matched."""
         with self._lock:
-            self._refresh(at)
             for row in self._books.queries.resting():
-                if min(row.wait_until, row.bid.start_by, row.bid.valid_until) < at:
+                if at > rests_until(row):
                     self._record_withdrawal(row.job, WAIT_OVER, self._why_unmatched(row, at), at)
+            unopened = self._books.queries.jobs(states=(JobState.RESTING, JobState.OPENING))
+            self._pauses.forget({row.job for row in unopened})
 
-    def clear_round(self, at: int) -> int:
-        """One clearing of all that rests; how many leases were planned."""
-        with self._lock:
-            self._relist(at)
-            return self._clear(at)
-
-    def retry(self, lease: LeaseId, at: int) -> None:
-        """A lease was lost: its order may rest again for another provider."""
-        with self._lock:
-            self._replace_retried(lease, at)
-            self._refresh(at)
+    def _check_new(self, order: Order) -> None:
+        for bid in order.ids:
+            known = self._books.queries.job_of_bid(bid)
+            if known is not None:
+                raise replayed(known)
 
     def _check_chain(self, order: Order) -> None:
         buyer = order.bid.buyer
@@ -206,40 +226,14 @@ class Exchange:
                     "Sign the bid again with a fresh nonce.",
                 )
 
-    def _check_funds(self, order: Order) -> None:
-        bid = order.bid
-        needed = escrow_for(bid.limit_rate, bid.duration)
-        held = self.free_balance(bid.buyer)
-        if held < needed:
-            raise Rejected(
-                "insufficient-balance",
-                f"The bid may lock up to {needed} base units, {held} are free.",
-                "Deposit more (bingwang wallet deposit), or lower max_price or max_duration.",
-                needed=str(needed),
-                held=str(held),
-            )
-
-    def _best(self, order: Order, at: int) -> Match | None:
-        found = explain(self._as_order(order, at), self._standing.book)
-        if not found.eligible:
-            return None
-        best = found.eligible[0]
-        return Match(bid=order.id, offer=best.offer, rate=best.rate)
-
-    @staticmethod
-    def _as_order(order: Order, at: int) -> BidOrder:
-        return BidOrder(
-            id=order.id,
-            job=order.id,
-            bid=order.bid,
-            sequence=_NEWEST,
-            arrived_at=at,
-            allow=order.job.allow,
-            deny=order.job.deny,
-        )
-
-    def _no_match(self, order: Order, at: int) -> NoMatch:
-        return NoMatch(explain(self._as_order(order, at), self._standing.book), self._standing.book)
+    def _best(self, entering: BidOrder, at: int) -> Match | None:
+        """What is left for a new order once all that rests was served."""
+        self.book.apply(BidPlaced(order=entering))
+        try:
+            matches = clear(self.book, at + INCLUSION_SECONDS).matches
+        finally:
+            self.book.apply(BidRemoved(bid=entering.id))
+        return next((match for match in matches if match.bid == entering.id), None)
 
     def _accept(self, order: Order, match: Match | None, wait: int, at: int) -> None:
         accepted = BidAccepted(
@@ -250,64 +244,39 @@ class Exchange:
             accepted_at=at,
             wait_until=at + wait,
         )
-        with self._books.transaction() as unit:
-            unit.keep_document(order.document, order.canonical)
-            unit.record(accepted)
-            plan = None
-            if match is not None:
-                plan = self._plan(match, order.id, 0, order.attempts[0], at)
-                self._write_plan(unit, plan)
-        if plan is not None:
-            self._hold(plan)
-        else:
-            self._standing.place(self._job(order.id), at)
+        with self._following_the_books():
+            with self._books.transaction() as unit:
+                unit.keep_document(order.document, order.canonical)
+                unit.record(accepted)
+                planned = None if match is None else self._plan(unit, match, accepted, 0, at)
+            if planned is not None:
+                self._hold(planned)
+        if planned is None:
+            self._refresh(at)
 
-    def _plan(self, match: Match, job: BidId, attempt: int, signed: SignedBid, at: int) -> LeasePlanned:
-        listed = self._standing.book.offer(match.offer)
-        assert listed is not None
-        bid = signed.bid
-        terms = LeaseTerms(
-            offer=match.offer,
-            bid=match.bid,
-            member=0,
-            provider=listed.offer.provider,
-            buyer=bid.buyer,
-            signer=bid.signer,
-            matcher=self.address,
-            want=bid.want,
-            rate=match.rate,
-            duration=bid.duration,
-        )
-        wish = OpenLease(
-            lease=lease_id(self.domain, terms),
-            offer_id=match.offer,
-            offer=listed.offer,
-            signed=signed,
-            rate=match.rate,
-        )
-        return LeasePlanned(job=job, attempt=attempt, wish=wish, terms=terms, at=at)
+    def _plan(
+        self, unit: Unit, match: Match, order: BidAccepted | JobRow, attempt: int, at: int
+    ) -> LeasePlanned:
+        offer = self.book.offer(match.offer)
+        assert offer is not None
+        return self._planner.plan(unit, match, offer, (order.job, attempt, order.attempts[attempt]), at)
 
-    @staticmethod
-    def _write_plan(unit: Unit, plan: LeasePlanned) -> None:
-        unit.record(plan)
-        unit.wish(f"open:{plan.wish.lease.hex()}:{plan.at}", plan.wish, plan.at)
+    def _hold(self, planned: LeasePlanned) -> None:
+        self._standing.take_out(planned.job)
+        self._standing.hold(planned.wish.lease, planned.terms.offer, planned.terms.want)
 
-    def _hold(self, plan: LeasePlanned) -> None:
-        self._standing.take_out(plan.job)
-        self._standing.hold(plan.wish.lease, plan.terms.offer, plan.terms.want)
-
-    def _clear(self, at: int) -> int:
-        clearing = clear(self._standing.book, at)
-        for match in clearing.matches:
-            placed = self._standing.book.bid(match.bid)
+    def _clear(self, at: int) -> None:
+        for match in clear(self.book, at + INCLUSION_SECONDS).matches:
+            placed = self.book.bid(match.bid)
             assert placed is not None
             row = self._job(placed.job)
-            signed = row.attempts[row.next_attempt]
-            plan = self._plan(match, row.job, row.next_attempt, signed, at)
-            with self._books.transaction() as unit:
-                self._write_plan(unit, plan)
-            self._hold(plan)
-        return len(clearing.matches)
+            if row.state is not JobState.RESTING or row.attempt_ids[row.next_attempt] != match.bid:
+                self._standing.take_out(row.job)
+                continue
+            with self._following_the_books():
+                with self._books.transaction() as unit:
+                    planned = self._plan(unit, match, row, row.next_attempt, at)
+                self._hold(planned)
 
     def _apply(self, fact: ChainObserved) -> list[LeaseOpened]:
         opened: list[LeaseOpened] = []
@@ -320,40 +289,72 @@ class Exchange:
                 self._standing.free(event.lease)
         return opened
 
+    def _plan_vanished(self, at: int) -> None:
+        """Plans whose opening a reorganisation took back, though the outbox is done with them, are wished
+        anew; should the first transaction come back as well, the contract opens the nonce once."""
+        for row in self._books.queries.leases(states=(LeaseState.PLANNED,)):
+            assert row.planned_at is not None
+            intent = self._books.queries.intent(open_key(row.id, row.planned_at))
+            if intent is not None and intent.state is IntentState.DONE:
+                with self._books.transaction() as unit:
+                    self._planner.plan_again(unit, row, intent.instruction, at)
+
+    def _fail_plan(self, lease: LeaseId, reason: SkipReason, at: int) -> None:
+        row = self._books.queries.lease(lease)
+        if row is None or row.job is None or row.state is not LeaseState.PLANNED:
+            return
+        with self._following_the_books():
+            with self._books.transaction() as unit:
+                unit.record(PlanFailed(job=row.job, lease=lease, reason=reason, at=at))
+                if reason in HOPELESS:
+                    cause = f"The contract does not take the bid ({reason.name})."
+                    unit.record(BidWithdrawn(job=row.job, code=_SKIPPED, cause=cause, at=at))
+            self._standing.free(lease)
+        self._pauses.strike(row.job, at)
+
     def _relist(self, at: int) -> None:
+        if self._stale:
+            self._standing.rebuild()
+            self._stale = False
         self._standing.relist(self.presence.live_offers(at), at)
 
     def _refresh(self, at: int) -> None:
         """Offers as they live now, resting orders in the book, and a clearing."""
         self._relist(at)
-        waiting = self._standing.waiting()
-        resting = self._books.queries.resting()
-        for gone in waiting - {row.job for row in resting}:
+        rows = [
+            row
+            for row in self._funds.covered(self._books.queries.resting())
+            if at <= rests_until(row) and self._pauses.over(row.job, at)
+        ]
+        for gone in self._standing.waiting() - {row.job for row in rows}:
             self._standing.take_out(gone)
-        for row in resting:
-            if row.job not in waiting:
-                self._standing.place(row, at)
+        for row in rows:
+            self._standing.place(row, at + INCLUSION_SECONDS)
         self._clear(at)
 
-    def _replace_retried(self, lease: LeaseId, at: int) -> None:
-        row = self._books.queries.lease(lease)
-        job = None if row is None or row.job is None else self._books.queries.job(row.job)
-        if job is not None and job.state is JobState.RESTING:
-            self._standing.place(job, at)
+    @contextmanager
+    def _following_the_books(self) -> Iterator[None]:
+        """What is committed in this block must reach the book too: a failure half way has the book made
+        anew before it is used again."""
+        before, self._stale = self._stale, True
+        yield
+        self._stale = before
 
     def _record_withdrawal(self, job: BidId, code: str, cause: str, at: int) -> None:
-        with self._books.transaction() as unit:
-            unit.record(BidWithdrawn(job=job, code=code, cause=cause, at=at))
-        self._standing.take_out(job)
+        with self._following_the_books():
+            with self._books.transaction() as unit:
+                unit.record(BidWithdrawn(job=job, code=code, cause=cause, at=at))
+            self._standing.take_out(job)
 
     def _why_unmatched(self, row: JobRow, at: int) -> str:
-        placed = self._standing.book.bid(row.attempt_ids[row.next_attempt])
-        if placed is None:
-            return "The waiting time ran out."
-        return (
-            "The waiting time ran out. "
-            + NoMatch(explain(placed, self._standing.book), self._standing.book).cause
-        )
+        order = order_of(row, self._standing.job_of(row), min(at, rests_until(row)) + INCLUSION_SECONDS)
+        found = explain(order, self.book)
+        over = "The waiting time ran out."
+        if not found.eligible:
+            return f"{over} {NoMatch(found, self.book).cause}"
+        if not self._funds.covered([row]):
+            return f"{over} The buyer's balance does not cover the bid's limit."
+        return f"{over} {row.cause}".rstrip()
 
     def _job(self, job: BidId) -> JobRow:
         row = self._books.queries.job(job)
@@ -361,8 +362,14 @@ class Exchange:
             raise Rejected("unknown-job", f"There is no job {text(job)}.", "Look at bingwang jobs.")
         return row
 
-    def _lease(self, lease: LeaseId) -> LeaseRow:
-        row = self._books.queries.lease(lease)
-        if row is None:
-            raise Rejected("unknown-lease", f"There is no lease {text(lease)}.", "Look at bingwang jobs.")
-        return row
+
+def _entering(order: Order, at: int) -> BidOrder:
+    return BidOrder(
+        id=order.id,
+        job=order.id,
+        bid=order.bid,
+        sequence=_NEWEST,
+        arrived_at=at + INCLUSION_SECONDS,
+        allow=order.job.allow,
+        deny=order.job.deny,
+    )

@@ -47,7 +47,11 @@ class Observer:
 
 
 def follow(buyer: Buyer, job: BidId, observer: Observer, cosigner: Cosigner | None = None) -> Plain:
-    """Follow until the job is final; the node's last word on it."""
+    """Follow until the job is final and its leases are closed; the node's last word on it.
+
+    The last report comes after the job's end, so a co-signer that left then would leave its provider
+    unpaid. A lease that is still open after a minute is left to the market's grace.
+    """
     ended = threading.Event()
     side = threading.Thread(
         target=_beside, args=(buyer, job, observer, cosigner, ended), name="co-signing", daemon=True
@@ -55,10 +59,21 @@ def follow(buyer: Buyer, job: BidId, observer: Observer, cosigner: Cosigner | No
     side.start()
     try:
         _read_log(buyer, job, observer)
-        return buyer.wait(job)
+        return wait_settled(buyer, job)
     finally:
         ended.set()
         side.join(timeout=_STEP_SECONDS * 4)
+
+
+def wait_settled(buyer: Buyer, job: BidId) -> Plain:
+    """Look until the job is final and its leases are closed, which a last receipt does soon after; what is
+    still open a minute later is left to the market's grace."""
+    answer = buyer.wait(job)
+    until = buyer.clock() + _PATIENCE_SECONDS
+    while buyer.clock() < until and any(lease["state"] == "active" for lease in answer["leases"]):
+        buyer.sleep(_STEP_SECONDS)
+        answer = buyer.status(job)
+    return answer
 
 
 def _read_log(buyer: Buyer, job: BidId, observer: Observer) -> None:

@@ -27,7 +27,7 @@ class JobLogs:
         counts dropped bytes too, so that the agent's and the node's offsets agree."""
         with self._lock:
             end = self._end(lease)
-            if offset > end:
+            if not 0 <= offset <= end:
                 raise LostRace(
                     "wrong-offset",
                     f"The log stands at {end}, not at {offset}.",
@@ -57,7 +57,7 @@ class JobLogs:
         room = max(0, self._limit - end)
         with self._path(lease).open("ab") as file:
             file.write(fresh[:room])
-            if room and len(fresh) > room:
+            if len(fresh) > room and not self._dropped(lease).exists():
                 file.write(_TRUNCATED)
         if len(fresh) > room:
             self._dropped(lease).write_text(str(end + len(fresh)))

@@ -6,11 +6,12 @@ each time, and goes on from what the books say.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from typing import Protocol
 
 from ledger.books.books import Books
 from ledger.chain.follower import FollowCursor, Followed, Follower
-from ledger.chain.outbox import Outbox
 from ledger.market.errors import MarketError
 from ledger.market.events import LeaseOpened
 from ledger.market.identity import LeaseId
@@ -18,10 +19,14 @@ from ledger.market.lifecycle import LeaseState
 from ledger.market.outbox import IntentState
 from ledger.market.reasons import SkipReason
 from node.exchange import Exchange
+from node.planning import open_key
 from node.settlement import Settlement
 
 _log = logging.getLogger(__name__)
 LONGEST_PAUSE = 5.0
+HURRY_SECONDS = 1.5
+"""how long a loop hurries for news that was announced"""
+HURRIED_PAUSE = 0.03
 
 
 class Loop:
@@ -34,6 +39,7 @@ class Loop:
         self._pause = pause
         self._wake = threading.Event()
         self._stopped = False
+        self._hurry_until = 0.0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -41,6 +47,11 @@ class Loop:
 
     def wake(self) -> None:
         """Do not wait for the pause to end."""
+        self._wake.set()
+
+    def hurry(self) -> None:
+        """News is on its way: look often for a moment."""
+        self._hurry_until = time.monotonic() + HURRY_SECONDS
         self._wake.set()
 
     def stop(self) -> None:
@@ -56,7 +67,7 @@ class Loop:
             more = False
             try:
                 more = self._step()
-                self.failure, pause = None, self._pause
+                self.failure, pause = None, self._usual_pause()
             except MarketError as exc:
                 pause = self._note(exc, pause)
             except Exception as exc:  # a bug in one step must not end the node's clockwork for good
@@ -65,6 +76,10 @@ class Loop:
             if not more:
                 self._wake.wait(pause)
                 self._wake.clear()
+
+    def _usual_pause(self) -> float:
+        hurried = time.monotonic() < self._hurry_until
+        return min(self._pause, HURRIED_PAUSE) if hurried else self._pause
 
     def _note(self, failure: Exception, pause: float) -> float:
         if str(failure) != self.failure:
@@ -96,6 +111,7 @@ class Following:
         followed = self._follower.poll(cursor)
         if followed.cursor != cursor or followed.facts:
             self._commit(followed)
+        if followed.facts:
             for event in self._exchange.observed(followed.facts, at):
                 self._on_opened(event)
         return not followed.caught_up
@@ -113,24 +129,35 @@ class Following:
             unit.save_cursor(followed.cursor.block, followed.cursor.tail)
 
 
+class Outgoing(Protocol):
+    """Carries out wishes; `ledger.chain.outbox.Outbox` is one."""
+
+    def step(self, at: int) -> int:
+        """Settle, pursue and send; how many of these it did."""
+        ...
+
+
 class Sending:
     """The outbox's step, and what its failures mean for planned leases."""
 
-    def __init__(self, books: Books, outbox: Outbox, exchange: Exchange) -> None:
+    def __init__(self, books: Books, outbox: Outgoing, exchange: Exchange) -> None:
         self._books = books
         self._outbox = outbox
         self._exchange = exchange
 
     def step(self, at: int) -> bool:
         """Send and settle; whether more waits."""
-        done = self._outbox.step(at)
-        self._exchange.fail_plans(self._failed(), at)
+        try:
+            done = self._outbox.step(at)
+        finally:
+            self._exchange.fail_plans(self._failed(), at)
         return done > 0
 
     def _failed(self) -> list[tuple[LeaseId, SkipReason]]:
         failed: list[tuple[LeaseId, SkipReason]] = []
         for row in self._books.queries.leases(states=(LeaseState.PLANNED,)):
-            found = self._books.queries.intent(f"open:{row.id.hex()}:{row.planned_at}")
+            assert row.planned_at is not None
+            found = self._books.queries.intent(open_key(row.id, row.planned_at))
             if found is not None and found.state is IntentState.FAILED:
                 failed.append((row.id, _reason(found.detail)))
         return failed
@@ -151,14 +178,13 @@ class Sweeping:
 
     def step(self, at: int) -> bool:
         """One sweep; never more at once."""
+        presence = self._exchange.presence
+        presence.tick(at)
         for row in self._books.queries.leases(states=(LeaseState.ACTIVE,)):
             assert row.start is not None
-            silent = row.agent_lost_at is None and self._exchange.presence.lost(
-                row.terms.provider, at, row.start
-            )
-            if silent and not (row.receipt and row.receipt.receipt.last):
-                self._settlement.give_up(row, at)
-                self._exchange.retry(row.id, at)
+            if row.agent_lost_at is None and presence.lost(row.terms.provider, at, row.start):
+                self._settlement.give_up(row.id, at)
         self._settlement.sweep(at)
+        self._exchange.clear_round(at)
         self._exchange.lapse(at)
         return False

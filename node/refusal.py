@@ -5,14 +5,35 @@ from collections import Counter
 
 from ledger.market.errors import Rejected
 from ledger.market.identity import text
+from ledger.market.wire import Plain
 from matcher.book import Book
 from matcher.explanation import Explanation
 
+SHOWN = 50
+"""how many offers, nearest first, an answer lists; the counts in its words are of all"""
 
-def excluded_plain(found: Explanation, book: Book) -> list[dict[str, object]]:
-    """The excluded offers as the API shows them."""
-    rows: list[dict[str, object]] = []
-    for one in found.excluded:
+
+def eligible_plain(found: Explanation, book: Book) -> list[Plain]:
+    """The eligible offers as the API shows them, cheapest first."""
+    rows: list[Plain] = []
+    for quote in found.eligible[:SHOWN]:
+        listed = book.offer(quote.offer)
+        rows.append(
+            {
+                "offer": text(quote.offer),
+                "provider": text(listed.offer.provider) if listed else "",
+                "domain": listed.domain if listed else "",
+                "rate": str(quote.rate),
+                "escrow": str(quote.escrow),
+            }
+        )
+    return rows
+
+
+def excluded_plain(found: Explanation, book: Book) -> list[Plain]:
+    """The excluded offers as the API shows them, nearest first."""
+    rows: list[Plain] = []
+    for one in found.excluded[:SHOWN]:
         listed = book.offer(one.offer)
         rows.append(
             {

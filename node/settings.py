@@ -18,7 +18,8 @@ class NodeSettings:
     market: str | None = None
     """the market's address; None: the embedded chain's own"""
     confirmations: int = 1
-    """how deep a block must lie before its events count; 1 is the head, for an embedded chain; 12 or more elsewhere"""
+    """how deep a block must lie before its events count: 1, the head, for an embedded chain; 12 or more
+    elsewhere"""
     first_block: int = 0
     """where the market was deployed, so that nothing before it is read"""
     seal_seconds: float = 0.2

@@ -1,11 +1,12 @@
 """Settlement: which usage the node co-signs, and which receipts and closes it wishes for on the chain.
 
 The node signs only where the bid named it as signer, never beyond the time that the lease stood open,
-and never less than before. A lease whose agent fell silent ends with a last receipt at what was
-reported, so that the rest is refunded without waiting for the grace period.
+never less than before, and nothing after a last receipt. A lease whose agent fell silent ends with a last
+receipt at what was reported, so that the rest is refunded without waiting for the grace period. Every
+decision is made inside the unit of work that keeps it, so that two reports at once cannot cross.
 """
 
-from collections.abc import Callable
+from dataclasses import replace
 
 from ledger.books.books import Books
 from ledger.books.rows import LeaseRow
@@ -16,9 +17,11 @@ from ledger.chain.typed_data import Domain, receipt_digest
 from ledger.market.errors import LostRace, Rejected
 from ledger.market.facts import AgentLost, ReceiptCosigned, UsageReported
 from ledger.market.identity import NO_DIGEST, LeaseId, text
-from ledger.market.instructions import CloseLease, SettleReceipt
+from ledger.market.instructions import CloseLease, Instruction, SettleReceipt
 from ledger.market.lease import Lease
 from ledger.market.lifecycle import LeaseState
+from ledger.market.money import MILLISECONDS, RATE_DIVISOR
+from ledger.market.outbox import IntentState
 from ledger.market.policy import Policy
 from ledger.market.receipt import SignedReceipt, UsageReceipt
 
@@ -26,7 +29,7 @@ CLOSE_MARGIN_SECONDS = 2
 INTERIM_SECONDS = 600
 """an open lease's best receipt is settled at least this often, so that a provider's exposure is bounded"""
 REPEAT_SECONDS = 60
-"""a wish that was mined without effect is wished again after this long"""
+"""a wish that took no effect is wished again after this long, after twice as long the next time, and so on"""
 
 
 class Settlement:
@@ -39,127 +42,173 @@ class Settlement:
         self._policy = policy
 
     def report(self, fact: UsageReported) -> SignedReceipt | None:
-        """Take an agent's usage report; the co-signed receipt, or None while another signer must sign."""
-        row = self._active(fact.lease)
-        self._check_bound(row, fact.milliseconds, fact.at)
-        known = row.receipt
-        if (
-            known is not None
-            and known.receipt.milliseconds >= fact.milliseconds
-            and known.receipt.last >= fact.last
-        ):
-            return known
-        if row.agent_lost_at is not None:
-            raise LostRace("lease-ended", "The lease was ended as its agent was silent.", "Stop the job.")
+        """Take an agent's usage report; the co-signed receipt, or None while another signer must sign.
+
+        A report that a receipt already covers, or that comes after a last one, is answered with it.
+        """
         with self._books.transaction() as unit:
+            row = _known(unit, fact.lease)
+            known = row.receipt
+            if known is not None and _covers(known.receipt, fact):
+                return known
+            _check_open(row)
+            if row.agent_lost_at is not None:
+                raise LostRace("lease-ended", "The lease was ended as its agent was silent.", "Stop the job.")
+            _check_bound(row, fact.milliseconds, fact.at)
             unit.record(fact)
-            if row.terms.signer != self._key.address:
-                return None
-            return self._cosign(unit, row, fact)
+            return self._cosign(unit, row, fact, fact.at) if self._signs(row) else None
 
     def accept(self, signed: SignedReceipt, at: int) -> None:
         """Take a receipt that the bid's signer signed elsewhere."""
-        row = self._active(signed.receipt.lease)
-        if recover(receipt_digest(self._domain, signed.receipt), signed.signature) != row.terms.signer:
-            raise Rejected(
-                "bad-signature",
-                f"The receipt is not signed by the lease's signer {text(row.terms.signer)}.",
-                "Sign it with the key that the bid names as signer.",
-            )
-        self._check_bound(row, signed.receipt.milliseconds, at)
         with self._books.transaction() as unit:
+            row = _known(unit, signed.receipt.lease)
+            if recover(receipt_digest(self._domain, signed.receipt), signed.signature) != row.terms.signer:
+                raise Rejected(
+                    "bad-signature",
+                    f"The receipt is not signed by the lease's signer {text(row.terms.signer)}.",
+                    "Sign it with the key that the bid names as signer.",
+                )
+            if row.receipt == signed:
+                return
+            _check_open(row)
+            _check_bound(row, signed.receipt.milliseconds, at)
             self._keep(unit, row, signed, at)
 
-    def give_up(self, row: LeaseRow, at: int) -> None:
+    def give_up(self, lease: LeaseId, at: int) -> None:
         """The agent of an open lease is lost: end the lease at what was reported, where we may sign."""
         with self._books.transaction() as unit:
+            row = _known(unit, lease)
+            ended = row.receipt is not None and row.receipt.receipt.last
+            if row.state is not LeaseState.ACTIVE or row.agent_lost_at is not None or ended:
+                return
             unit.record(AgentLost(lease=row.id, provider=row.terms.provider, at=at))
-            if row.terms.signer == self._key.address and not (row.receipt and row.receipt.receipt.last):
-                usage = row.usage
-                fact = UsageReported(
-                    lease=row.id,
-                    milliseconds=usage.milliseconds if usage else 0,
-                    cpu_ns=usage.cpu_ns if usage else 0,
-                    peak_bytes=usage.peak_bytes if usage else 0,
-                    evidence=usage.evidence if usage else NO_DIGEST,
-                    last=True,
-                    at=at,
-                )
-                self._cosign(unit, row, fact)
+            if self._signs(row):
+                self._cosign(unit, row, _final_report(row, at), at)
 
     def sweep(self, at: int) -> None:
         """Wish for what is due on every open lease: an unsettled receipt, or the close after its end."""
         for row in self._books.queries.leases(states=(LeaseState.ACTIVE,)):
-            wish = self._due(row, at)
-            if wish is not None:
-                with self._books.transaction() as unit:
-                    wish(unit)
+            due = self._due(row, at)
+            if due is not None:
+                self._wish(*due, at)
 
-    def _due(self, row: LeaseRow, at: int) -> Callable[[Unit], object] | None:
+    def _due(self, row: LeaseRow, at: int) -> tuple[str, Instruction] | None:
         lease = _as_lease(row)
         over = at >= lease.closable_at(self._policy.grace) + CLOSE_MARGIN_SECONDS
-        best = row.receipt
-        unsettled = best is not None and (
-            best.receipt.last or lease.due(best.receipt.milliseconds) > row.paid
-        )
-        slot = at // REPEAT_SECONDS
-        if best is not None and unsettled and (over or best.receipt.last or self._interim_due(row, best)):
-            key = f"settle:{row.id.hex()}:{best.receipt.milliseconds}:{best.receipt.last}"
-            fresh = best.receipt.last and at - self._signed_at(row) < REPEAT_SECONDS
-            again = "" if fresh else f":{slot}"
-            settle = SettleReceipt(terms=row.terms, signed=best)
-            return lambda unit: unit.wish(key + again, settle, at)
+        best = self._settleable(row, lease)
+        if best is not None and (over or best.receipt.last or _interim_due(row, best.receipt)):
+            return _settle_key(best.receipt), SettleReceipt(terms=row.terms, signed=best)
         if over:
-            close = CloseLease(lease=row.id, terms=row.terms)
-            return lambda unit: unit.wish(f"close:{row.id.hex()}:{slot}", close, at)
+            return f"close:{row.id.hex()}", CloseLease(lease=row.id, terms=row.terms)
         return None
 
-    @staticmethod
-    def _interim_due(row: LeaseRow, best: SignedReceipt) -> bool:
-        settled = row.paid * 3_600_000_000 // max(1, row.terms.rate)
-        return best.receipt.milliseconds - settled >= INTERIM_SECONDS * 1000
+    def _settleable(self, row: LeaseRow, lease: Lease) -> SignedReceipt | None:
+        """The best receipt that the contract still takes, None where nothing is left to settle.
 
-    @staticmethod
-    def _signed_at(row: LeaseRow) -> int:
-        return row.usage.at if row.usage else 0
+        A termination may cut off time that was agreed to a moment before: the contract would skip that
+        receipt for ever, so the node, where it signs, agrees to the time up to the end instead.
+        """
+        best, end = row.receipt, lease.seconds() * MILLISECONDS
+        if best is None:
+            return None
+        if best.receipt.milliseconds > end:
+            if not self._signs(row):
+                return None
+            best = self._signed(replace(best.receipt, milliseconds=end, last=True))
+        due = lease.due(best.receipt.milliseconds)
+        news = due >= row.paid if best.receipt.last else due > row.paid
+        return best if news else None
 
-    def _active(self, lease: LeaseId) -> LeaseRow:
-        row = self._books.queries.lease(lease)
-        if row is None:
-            raise Rejected("unknown-lease", f"There is no lease {text(lease)}.", "Read the chain again.")
-        if row.state is not LeaseState.ACTIVE:
-            raise LostRace(
-                "lease-not-active",
-                f"The lease {text(lease)} is {row.state.value}.",
-                "Wait until it is open, or stop its job if it is closed.",
-            )
-        return row
+    def _wish(self, name: str, instruction: Instruction, at: int) -> None:
+        """Wish once, and again only where the last wish is done with and long took no effect."""
+        tries, key = 1, name
+        while (known := self._books.queries.intent(key)) is not None:
+            waits = known.state in (IntentState.PENDING, IntentState.SENT)
+            if waits or 0 <= at - known.created_at < REPEAT_SECONDS * tries:
+                return
+            tries, key = tries + 1, f"{name}:{tries + 1}"
+        with self._books.transaction() as unit:
+            unit.wish(key, instruction, at)
 
-    @staticmethod
-    def _check_bound(row: LeaseRow, milliseconds: int, at: int) -> None:
-        allowed = _as_lease(row).billable(milliseconds, at)
-        if allowed < milliseconds:
-            raise Rejected(
-                "usage-beyond-bound",
-                f"{milliseconds} ms are reported, {allowed} ms are possible at the node's time {at}.",
-                "Report at most the time that the lease stood open; if this repeats, set your clock.",
-                allowed=allowed,
-            )
+    def _signs(self, row: LeaseRow) -> bool:
+        return row.terms.signer == self._key.address
 
-    def _cosign(self, unit: Unit, row: LeaseRow, fact: UsageReported) -> SignedReceipt:
+    def _cosign(self, unit: Unit, row: LeaseRow, fact: UsageReported, at: int) -> SignedReceipt:
+        before = row.receipt.receipt.milliseconds if row.receipt is not None else 0
         receipt = UsageReceipt(
-            lease=fact.lease, milliseconds=fact.milliseconds, evidence=fact.evidence, last=fact.last
+            lease=row.id,
+            milliseconds=max(before, fact.milliseconds),
+            evidence=fact.evidence,
+            last=fact.last,
         )
-        signature = self._key.sign(receipt_digest(self._domain, receipt))
-        signed = SignedReceipt(receipt=receipt, signature=signature)
-        self._keep(unit, row, signed, fact.at)
+        signed = self._signed(receipt)
+        self._keep(unit, row, signed, at)
         return signed
+
+    def _signed(self, receipt: UsageReceipt) -> SignedReceipt:
+        signature = self._key.sign(receipt_digest(self._domain, receipt))
+        return SignedReceipt(receipt=receipt, signature=signature)
 
     def _keep(self, unit: Unit, row: LeaseRow, signed: SignedReceipt, at: int) -> None:
         unit.record(ReceiptCosigned(signed=signed, at=at))
         if signed.receipt.last:
-            key = f"settle:{row.id.hex()}:{signed.receipt.milliseconds}:True"
-            unit.wish(key, SettleReceipt(terms=row.terms, signed=signed), at)
+            unit.wish(_settle_key(signed.receipt), SettleReceipt(terms=row.terms, signed=signed), at)
+
+
+def _settle_key(receipt: UsageReceipt) -> str:
+    return f"settle:{receipt.lease.hex()}:{receipt.milliseconds}:{receipt.last}"
+
+
+def _covers(receipt: UsageReceipt, fact: UsageReported) -> bool:
+    return receipt.last or (receipt.milliseconds >= fact.milliseconds and not fact.last)
+
+
+def _final_report(row: LeaseRow, at: int) -> UsageReported:
+    """What was reported last, as the last report; within the end that a buyer's termination set."""
+    usage, end = row.usage, _as_lease(row).seconds() * MILLISECONDS
+    return UsageReported(
+        lease=row.id,
+        milliseconds=min(usage.milliseconds, end) if usage else 0,
+        cpu_ns=usage.cpu_ns if usage else 0,
+        peak_bytes=usage.peak_bytes if usage else 0,
+        evidence=usage.evidence if usage else NO_DIGEST,
+        last=True,
+        at=at,
+    )
+
+
+def _interim_due(row: LeaseRow, best: UsageReceipt) -> bool:
+    settled = row.paid * RATE_DIVISOR // max(1, row.terms.rate)
+    return best.milliseconds - settled >= INTERIM_SECONDS * MILLISECONDS
+
+
+def _known(unit: Unit, lease: LeaseId) -> LeaseRow:
+    row = unit.queries.lease(lease)
+    if row is None:
+        raise Rejected("unknown-lease", f"There is no lease {text(lease)}.", "Read the chain again.")
+    return row
+
+
+def _check_open(row: LeaseRow) -> None:
+    if row.state is LeaseState.CLOSED:
+        raise LostRace("lease-ended", f"The lease {text(row.id)} is closed.", "Stop its job.")
+    if row.state is not LeaseState.ACTIVE:
+        raise LostRace(
+            "lease-not-active",
+            f"The lease {text(row.id)} is {row.state.value} as far as this node has followed the chain.",
+            "Wait until it is open.",
+        )
+
+
+def _check_bound(row: LeaseRow, milliseconds: int, at: int) -> None:
+    allowed = _as_lease(row).billable(milliseconds, at)
+    if allowed < milliseconds:
+        raise Rejected(
+            "usage-beyond-bound",
+            f"{milliseconds} ms are reported, {allowed} ms are possible at the node's time {at}.",
+            "Report at most the time that the lease stood open; if this repeats, set your clock.",
+            allowed=allowed,
+        )
 
 
 def _as_lease(row: LeaseRow) -> Lease:

@@ -9,7 +9,7 @@ import json
 from ledger.books.queries import Queries
 from ledger.books.rows import JobRow, OfferRow
 from ledger.market.errors import MarketError
-from ledger.market.identity import BidId, LeaseId, OfferId
+from ledger.market.identity import Address, BidId, LeaseId, OfferId
 from ledger.market.job import Job, job_from_plain
 from ledger.market.lifecycle import LeaseState
 from ledger.market.offer_document import OfferDocument, offer_document_from_plain
@@ -60,13 +60,14 @@ class StandingBook:
         for lease in self._queries.leases(states=(LeaseState.PLANNED, LeaseState.ACTIVE)):
             self.hold(lease.id, lease.terms.offer, lease.terms.want)
 
-    def relist(self, live: set[OfferId], at: int) -> None:
-        """List the offers that are live, valid, uncancelled and whose document is known; delist others."""
+    def relist(self, live: set[tuple[Address, OfferId]], at: int) -> None:
+        """List the offers that are live, valid, uncancelled and whose document is known; delist others.
+
+        `live` pairs an offer with the provider whose agent named it; only the offer's own one counts."""
         wanted: dict[OfferId, OfferOrder] = {}
         for row in self._queries.offers(usable=True):
-            document = (
-                known_document(self._queries, row) if row.id in live and row.offer.valid_until > at else None
-            )
+            takes_part = (row.offer.provider, row.id) in live and row.offer.valid_until > at
+            document = known_document(self._queries, row) if takes_part else None
             if document is not None:
                 wanted[row.id] = OfferOrder(id=row.id, offer=row.offer, domain=document.domain)
         for gone in self._listed - wanted.keys():
@@ -94,11 +95,14 @@ class StandingBook:
             self.book.apply(CapacityFreed(offer=held[0], want=held[1]))
 
     def place(self, row: JobRow, at: int) -> None:
-        """An order waits in the book with its next attempt."""
-        order = order_of(row, self.job_of(row), at)
+        """An order waits in the book with its next attempt; the same one twice changes nothing."""
+        name = row.attempt_ids[row.next_attempt]
+        placed = self.book.bid(name) if self._placed.get(row.job) == name else None
+        if placed is not None and placed.exclude == row.excluded:
+            return
         self.take_out(row.job)
-        self._placed[row.job] = order.id
-        self.book.apply(BidPlaced(order=order))
+        self._placed[row.job] = name
+        self.book.apply(BidPlaced(order=order_of(row, self.job_of(row), at)))
 
     def take_out(self, job: BidId) -> None:
         """An order waits no more."""

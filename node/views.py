@@ -1,5 +1,6 @@
 """What the API shows of orders, leases, offers and events: plain JSON, one function a thing."""
 
+import json
 from dataclasses import fields, is_dataclass
 from enum import Enum, IntEnum
 
@@ -14,10 +15,12 @@ from ledger.market.wire import Plain, bid_to_plain, offer_to_plain, signed_recei
 
 
 def job_view(row: JobRow, queries: Queries) -> Plain:
-    """A job with its leases; the name and price come from its document's bid."""
+    """A job with its leases."""
+    document = queries.document(row.document)
     leases = [found for name in row.leases if (found := queries.lease(name)) is not None]
     return {
         "job": text(row.job),
+        "name": None if document is None else json.loads(document)["name"],
         "buyer": text(row.buyer),
         "document": text(row.document),
         "state": row.state.value,

@@ -3,22 +3,24 @@
 import json
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import uvicorn
 
 from ledger.books.books import Books, open_books
+from ledger.books.rows import JobRow
 from ledger.chain.client import MarketClient
 from ledger.chain.follower import Follower
 from ledger.chain.keys import LocalKey
 from ledger.chain.outbox import Outbox, OutboxPolicy
 from ledger.market.errors import LostRace, MarketError, Rejected, Unavailable
 from ledger.market.events import LeaseOpened
-from ledger.market.identity import Address, from_text, text
+from ledger.market.identity import Address, LeaseId, from_text, text
 from node.api.application import application
 from node.api.authentication import Authentication
 from node.api.events import TOPIC
@@ -39,22 +41,26 @@ from node.version import VERSION
 _log = logging.getLogger(__name__)
 URL_FILE = "node.url"
 SWEEP_SECONDS = 1.0
+_BACKLOG = 512
 GAS_FLOOR_WEI = 10**17
 """below this the node asks an embedded grid's faucet for coin"""
 
 
-def run_node(settings: NodeSettings) -> None:
-    """Run a node until SIGTERM or SIGINT; call it from the main thread."""
+def run_node(settings: NodeSettings, ready: Callable[[str], None]) -> None:
+    """Run a node until SIGTERM or SIGINT; call it from the main thread. `ready` is told the URL once it
+    answers. `Rejected` "port-taken" where something else listens there."""
     settings.directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(only_instance(settings.directory))
+        listener = stack.enter_context(closing(_listener(settings)))
         rpc_url, market, first_block = stack.enter_context(_chain(settings))
         client = MarketClient(rpc_url, market)
         stack.callback(client.close)
         books = stack.enter_context(open_books(str(settings.directory / "books.sqlite3")))
         key = operator_key(settings.directory)
         _provide_gas(client, key.address, embedded=settings.rpc_url is None)
-        _serve(settings, _assemble(settings, client, books, key, rpc_url, first_block))
+        node = _assemble(settings, client, books, key, rpc_url, first_block)
+        _serve(node, listener, settings.directory, ready)
 
 
 @contextmanager
@@ -134,6 +140,7 @@ def _assemble(
             "version": VERSION,
         },
         health=_health(client, books, loops),
+        hasten=_haste(books, nudges, loops),
     )
     return Node(services, loops)
 
@@ -149,7 +156,7 @@ def _loops(
     first_block: int,
 ) -> tuple[Loop, ...]:
     def on_opened(event: LeaseOpened) -> None:
-        nudges.publish(event.terms.provider, json.dumps({"kind": "lease", "lease": text(event.id)}))
+        nudges.publish(event.terms.provider, _nudge(event.id))
         nudges.publish(TOPIC, "events")
 
     follower = Follower(client, settings.confirmations)
@@ -159,11 +166,37 @@ def _loops(
     )
     sending = Sending(books, outbox, exchange)
     sweeping = Sweeping(books, exchange, settlement)
+    follow = Loop("follower", lambda: following.step(_now()), settings.poll_seconds)
+
+    def send() -> bool:
+        more = sending.step(_now())
+        if more:
+            follow.hurry()
+        return more
+
     return (
-        Loop("follower", lambda: following.step(_now()), settings.poll_seconds),
-        Loop("outbox", lambda: sending.step(_now()), settings.poll_seconds),
+        follow,
+        Loop("outbox", send, settings.poll_seconds),
         Loop("sweeper", lambda: sweeping.step(_now()), SWEEP_SECONDS),
     )
+
+
+def _nudge(lease: LeaseId) -> str:
+    return json.dumps({"kind": "lease", "lease": text(lease)})
+
+
+def _haste(books: Books, nudges: Nudges, loops: tuple[Loop, ...]) -> Callable[[JobRow], None]:
+    """Send a new plan at once, and let its agent look out for the block."""
+
+    def hasten(row: JobRow) -> None:
+        planned = None if row.lease is None else books.queries.lease(row.lease)
+        if planned is not None:
+            nudges.publish(planned.terms.provider, _nudge(planned.id))
+            for loop in loops:
+                if loop.name == "outbox":
+                    loop.wake()
+
+    return hasten
 
 
 def _health(client: MarketClient, books: Books, loops: tuple[Loop, ...]) -> Callable[[], dict[str, object]]:
@@ -186,38 +219,50 @@ def _health(client: MarketClient, books: Books, loops: tuple[Loop, ...]) -> Call
     return health
 
 
-def _serve(settings: NodeSettings, node: Node) -> None:
-    listener = uvicorn.Config(
+def _listener(settings: NodeSettings) -> socket.socket:
+    try:
+        listener = socket.create_server((settings.host, settings.port), backlog=_BACKLOG)
+        # Accepted sockets inherit it. asyncio leaves it unset here, and each answer would wait for an ACK.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener  # noqa: TRY300  # both calls can fail
+    except OSError as exc:
+        raise Rejected(
+            "port-taken",
+            f"Cannot listen on {settings.host}:{settings.port}: {exc.strerror}.",
+            "Choose another port with --port; 0 is any.",
+        ) from exc
+
+
+def _serve(node: Node, listener: socket.socket, directory: Path, ready: Callable[[str], None]) -> None:
+    config = uvicorn.Config(
         application(node.services),
-        host=settings.host,
-        port=settings.port,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=3,
         ws_ping_interval=20,
     )
-    server = uvicorn.Server(listener)
+    server = uvicorn.Server(config)
+    host, port = listener.getsockname()[:2]
     for loop in node.loops:
         loop.start()
     try:
-        announcing = threading.Thread(target=_announce, args=(server, settings), daemon=True)
-        announcing.start()
-        server.run()
+        announced = (server, f"http://{host}:{port}", directory, ready)
+        threading.Thread(target=_announce, args=announced, daemon=True).start()
+        server.run(sockets=[listener])
     finally:
-        (settings.directory / URL_FILE).unlink(missing_ok=True)
+        (directory / URL_FILE).unlink(missing_ok=True)
         for loop in node.loops:
             loop.stop()
 
 
-def _announce(server: uvicorn.Server, settings: NodeSettings) -> None:
-    """Write where the node listens, once it does."""
+def _announce(server: uvicorn.Server, url: str, directory: Path, ready: Callable[[str], None]) -> None:
+    """Say where the node listens, once it does."""
     while not server.started:
         if server.should_exit:
             return
         time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    url = f"http://{settings.host}:{port}"
-    _put(settings.directory / URL_FILE, f"{url}\n")
+    ready(url)
+    _put(directory / URL_FILE, f"{url}\n")
     _log.info("listening on %s", url)
 
 

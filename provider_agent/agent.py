@@ -51,6 +51,9 @@ from provider_agent.storage.volumes import choose_volumes
 
 _log = logging.getLogger(__name__)
 _POLL_S: Final = 0.2
+_HURRIED_POLL_S: Final = 0.03
+_HURRY_S: Final = 1.5
+"""how long after a nudge the chain is looked at more often: the node nudges before the block is there"""
 _TICK_S: Final = 0.2
 _OUTBOX_S: Final = 0.5
 _ENGINE_S: Final = 5.0
@@ -59,19 +62,19 @@ _STATUS_S: Final = 1.0
 _THREADS: Final = 64
 
 
-def run(directory: Path, password: str) -> None:
+def run(directory: Path, password: str, ready: Callable[[], None]) -> None:
     """Serve the provider of this folder until SIGTERM or SIGINT; running jobs go on, and are found again
-    at the next start. SIGUSR1 drains.
+    at the next start. SIGUSR1 drains. `ready` is called once the folder is this agent's.
 
     `Rejected` for a wrong password or setting, where another agent serves this folder, or where the RPC
     endpoint is of another chain.
     """
     directory = directory.resolve()
     settings = read_settings(directory)
-    asyncio.run(serve(directory, settings, open_key(directory, password)))
+    asyncio.run(serve(directory, settings, open_key(directory, password), ready))
 
 
-async def serve(directory: Path, settings: ProviderSettings, key: Signer) -> None:
+async def serve(directory: Path, settings: ProviderSettings, key: Signer, ready: Callable[[], None]) -> None:
     """The same, in a running event loop of the main thread."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS))
@@ -81,6 +84,7 @@ async def serve(directory: Path, settings: ProviderSettings, key: Signer) -> Non
     loop.add_signal_handler(signal.SIGUSR1, request_drain, directory)
     paths = Paths(root=directory)
     with _only_one(paths.lock), ExitStack() as stack:
+        ready()
         store = StateStore(paths.state)
         stack.callback(store.close)
         client = MarketClient(settings.rpc, settings.market.address)
@@ -147,6 +151,7 @@ class Agent:
         self._books = open_books(str(paths.outbox))
         self._nudged, self._wished = asyncio.Event(), asyncio.Event()
         self._problems = Problems()
+        self._hurry_until = 0.0
         self._info: EngineInfo | None = None
         self._connected = False
         store, chain = links.store, links.chain
@@ -173,17 +178,17 @@ class Agent:
         heartbeat = Heartbeat(
             url=self._links.node.socket_url,
             beat=self._beat,
-            nudged=self._nudged.set,
+            nudged=self._hurry,
             connected=self._greet,
             failed=self._disconnected,
         )
         loops = (
-            self._repeat("chain", self._following.step, _POLL_S, self._nudged),
-            self._repeat("outbox", self._send, _OUTBOX_S, self._wished),
-            self._repeat("engine", self._look_at_engine, _ENGINE_S),
-            self._repeat("offer", self._stand_offer, _OFFER_S),
-            self._repeat("clock", self._tick, _TICK_S),
-            self._repeat("status", self._write_status, _STATUS_S),
+            self._repeat("chain", self._following.step, self._chain_pause, self._nudged),
+            self._repeat("outbox", self._send, lambda: _OUTBOX_S, self._wished),
+            self._repeat("engine", self._look_at_engine, lambda: _ENGINE_S),
+            self._repeat("offer", self._stand_offer, lambda: _OFFER_S),
+            self._repeat("clock", self._tick, lambda: _TICK_S),
+            self._repeat("status", self._write_status, lambda: _STATUS_S),
             heartbeat.run(),
         )
         tasks = [asyncio.create_task(loop) for loop in loops]
@@ -206,7 +211,7 @@ class Agent:
         self,
         part: str,
         step: Callable[[], Awaitable[None]],
-        pause: float,
+        pause: Callable[[], float],
         wake: asyncio.Event | None = None,
     ) -> None:
         """One loop of the agent: what fails is noted and tried again; what must not go on, ends it."""
@@ -222,8 +227,15 @@ class Agent:
                     raise
                 self._note(part, exc)
             with suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), pause)
+                await asyncio.wait_for(wake.wait(), pause())
             wake.clear()
+
+    def _hurry(self) -> None:
+        self._hurry_until = time.monotonic() + _HURRY_S
+        self._nudged.set()
+
+    def _chain_pause(self) -> float:
+        return _HURRIED_POLL_S if time.monotonic() < self._hurry_until else _POLL_S
 
     async def _perform(self, lease: LeaseId, instruction: Instruction) -> None:
         await self._effects.perform(lease, instruction)

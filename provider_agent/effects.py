@@ -152,8 +152,10 @@ class Effects:
                 self._attach(lease)
             case StopContainer(grace=grace):
                 return await self._stop(lease, grace)
-            case ReportUsage(milliseconds=milliseconds, last=last):
-                return await self._report_usage(lease, milliseconds, last=last)
+            case ReportUsage(milliseconds=milliseconds, last=False):
+                return await self._report_running(lease, milliseconds)
+            case ReportUsage(milliseconds=milliseconds):
+                return await self._report_usage(lease, milliseconds, last=True)
             case CollectOutputs():
                 return await self._collect(lease)
             case ReportPhase(phase=phase):
@@ -273,6 +275,16 @@ class Effects:
             if found is None or found.phase is Phase.EXITED:
                 self._answers.feed(lease, self._saw(found))
                 return
+
+    async def _report_running(self, lease: LeaseId, milliseconds: int) -> Stimulus | None:
+        """Claim time only while the engine shows the job running: it may have ended while nobody looked."""
+        found = await self._look_if_possible(lease)
+        if found is None:
+            known = self._answers.allocation.state(lease).receipt
+            milliseconds = known.receipt.milliseconds if known else 0
+        elif found.container is None or found.container.phase is not Phase.RUNNING:
+            return found
+        return await self._report_usage(lease, milliseconds, last=False)
 
     async def _report_usage(self, lease: LeaseId, milliseconds: int, *, last: bool) -> Stimulus | None:
         seen = self._around.links.store.sample(lease)

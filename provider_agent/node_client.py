@@ -94,7 +94,7 @@ class NodeClient:
 
     async def document(self, name: Digest) -> Plain:
         """The document of that hash; `Rejected` "other-document" where it hashes to another."""
-        plain = await self._shown(f"/v1/documents/{text(name)}")
+        plain = await self._shown(f"/v1/documents/{text(name)}", signed=True)
         if document_hash(plain) != name:
             raise Rejected(
                 "other-document", "The node's document has another hash.", "Ask another node for it."
@@ -188,10 +188,10 @@ class NodeClient:
         scheme, rest = self._url.split("://", 1)
         return f"{'wss' if scheme == 'https' else 'ws'}://{rest}{_AGENT_PATH}?{query}"
 
-    async def _shown(self, path: str) -> Plain:
+    async def _shown(self, path: str, *, signed: bool = False) -> Plain:
         """What anybody may read. The chain may be ahead of the node: what it does not know, it may soon."""
         try:
-            return _json(await self._send("GET", path, signed=False))
+            return _json(await self._send("GET", path, signed=signed))
         except Rejected as exc:
             if exc.facts.get("http_status") != _NOT_FOUND:
                 raise

@@ -208,6 +208,17 @@ class Queries:
             record = session.get(DocumentRecord, name)
             return None if record is None else record.body
 
+    def parties(self, name: Digest) -> frozenset[Address]:
+        """Who may read a job document: its buyers, and providers and signers of the leases it led to."""
+        jobs = select(JobRecord.job, JobRecord.buyer).where(JobRecord.document == name)
+        with self._open() as session:
+            found = {job: buyer for job, buyer in session.exec(jobs).all()}
+            query = select(LeaseRecord.provider, LeaseRecord.signer).where(col(LeaseRecord.job).in_(found))
+            leased = session.exec(query).all()
+        return frozenset(
+            Address(one) for one in (*found.values(), *(side for pair in leased for side in pair))
+        )
+
     def cursor(self) -> tuple[BlockRef, tuple[BlockRef, ...]] | None:
         """How far the chain was followed, and the tail that may still vanish; None at first."""
         with self._open() as session:

@@ -233,9 +233,7 @@ def job_from_plain(value: object) -> Job:
     """The job behind a document; `Rejected` for an unknown key, a wrong type or an impossible value."""
     read = Reader(value, "job")
     if read.get("kind", str) != KIND:
-        raise Rejected(
-            "unknown-document", "The document is not a job of a known kind.", f"Use kind {KIND}."
-        )
+        raise Rejected("unknown-document", "The document is not a job of a known kind.", f"Use kind {KIND}.")
     envs: dict[str, str] = read.get("envs", dict, {})
     if not all(type(text) is str for text in (*envs, *envs.values())):
         raise Rejected("wrong-type", "envs holds something other than text.", "Quote names and values.")

@@ -138,9 +138,7 @@ ANY_REGION: Final = WORD_MASK
 def bit(table: dict[str, int], kind: str, name: str) -> int:
     """The bit of a vendor, region or feature by name; an unknown one is `Rejected` with the known."""
     if name not in table:
-        raise Rejected(
-            f"unknown-{kind}", f"There is no {kind} {name!r}.", f"Use one of: {', '.join(table)}."
-        )
+        raise Rejected(f"unknown-{kind}", f"There is no {kind} {name!r}.", f"Use one of: {', '.join(table)}.")
     return 1 << table[name]
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.concurrency import run_in_threadpool
@@ -11,7 +10,7 @@ from ledger.market.errors import MarketError, Rejected
 from ledger.market.identity import Address, OfferId, from_text
 from ledger.market.plain import Reader
 from node.api.authentication import Credentials
-from node.api.services import Services
+from node.api.services import Services, json_of
 from node.presence import Heartbeat
 
 TARGET = "/v1/agent"
@@ -60,8 +59,15 @@ def _provider(services: Services, socket: WebSocket) -> Address:
 
 async def _receive(services: Services, socket: WebSocket, provider: Address) -> None:
     while True:
-        beat = _heartbeat(await socket.receive_text(), services.now())
+        beat = _heartbeat(await _text(socket), services.now())
         await run_in_threadpool(services.exchange.beat, provider, beat)
+
+
+async def _text(socket: WebSocket) -> str:
+    message = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1005))
+    return message.get("text") or ""
 
 
 async def _send(socket: WebSocket, nudges: asyncio.Queue[str]) -> None:
@@ -74,11 +80,7 @@ async def _send(socket: WebSocket, nudges: asyncio.Queue[str]) -> None:
 
 
 def _heartbeat(message: str, at: int) -> Heartbeat:
-    try:
-        plain = json.loads(message)
-    except ValueError as exc:
-        raise Rejected("malformed-json", "The heartbeat is not JSON.", "Send one JSON object.") from exc
-    read = Reader(plain, "heartbeat")
+    read = Reader(json_of(message.encode(errors="replace")), "heartbeat")
     if read.get("kind", str) != "heartbeat":
         raise Rejected("unknown-message", "The message is no heartbeat.", "Send kind heartbeat.")
     offers = read.texts("offers")

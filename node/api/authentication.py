@@ -5,15 +5,18 @@ at most five minutes ahead. Nonces are remembered in memory until their deadline
 the node a replay inside that window is harmless, since every call that acts is idempotent.
 """
 
+import re
 import threading
 from dataclasses import dataclass
 
 from ledger.chain.signatures import recover
 from ledger.chain.typed_data import Domain, keccak, request_digest
 from ledger.market.errors import Rejected
-from ledger.market.identity import Address, from_text, text
+from ledger.market.identity import Address, Digest, from_text, text
 
 MOST_AHEAD_SECONDS = 300
+_FIRST_PRUNING = 10_000
+_NUMBER = re.compile(r"[0-9]{1,20}")
 
 
 class Unauthenticated(Rejected):
@@ -49,6 +52,7 @@ class Authentication:
     def __init__(self, domain: Domain) -> None:
         self._domain = domain
         self._spent: dict[tuple[Address, int], int] = {}
+        self._most = _FIRST_PRUNING
         self._lock = threading.Lock()
 
     def caller(self, given: Credentials, method: str, target: str, body: bytes, at: int) -> Address:
@@ -57,20 +61,14 @@ class Authentication:
             raise Unauthenticated(
                 "unsigned-request", "The request is not signed.", "Sign it with your wallet's key."
             )
-        if not (given.nonce.isdecimal() and given.deadline.isdecimal() and len(given.nonce) <= 20):
+        if not (_NUMBER.fullmatch(given.nonce) and _NUMBER.fullmatch(given.deadline)):
             raise Unauthenticated(
                 "malformed-credentials", "Nonce or deadline is not a number.", "Give decimal numbers."
             )
         nonce, deadline = int(given.nonce), int(given.deadline)
         self._check_time(deadline, at)
-        address = Address(from_text(given.address, 20))
         digest = request_digest(self._domain, method, target, keccak(body), nonce, deadline)
-        if recover(digest, from_text(given.signature, 64)) != address:
-            raise Unauthenticated(
-                "bad-signature",
-                f"The signature is not one of {text(address)} for this request.",
-                "Sign method, target, body, nonce and deadline with the market's EIP-712 domain.",
-            )
+        address = _signer(given, digest)
         self._spend(address, nonce, deadline, at)
         return address
 
@@ -97,6 +95,23 @@ class Authentication:
                 raise Unauthenticated(
                     "replayed-request", "The request's nonce was used before.", "Sign a new request."
                 )
-            if len(self._spent) > 10_000:
+            if len(self._spent) > self._most:
                 self._spent = {key: until for key, until in self._spent.items() if until >= at}
+                self._most = max(_FIRST_PRUNING, 2 * len(self._spent))
             self._spent[(address, nonce)] = deadline
+
+
+def _signer(given: Credentials, digest: Digest) -> Address:
+    """The account that is given and that signed `digest`."""
+    try:
+        address = Address(from_text(given.address, 20))
+        signer = recover(digest, from_text(given.signature, 64))
+    except Rejected as exc:
+        raise Unauthenticated(exc.code, exc.cause, exc.remedy) from exc
+    if signer != address:
+        raise Unauthenticated(
+            "bad-signature",
+            f"The signature is not one of {text(address)} for this request.",
+            "Sign method, target, body, nonce and deadline with the market's EIP-712 domain.",
+        )
+    return address

@@ -7,8 +7,10 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from ledger.market.errors import Rejected
-from node.api.services import Services, Unknown, body_of
+from node.api.services import Number, Services, Unknown, body_of
 from node.blobs import Progress
+
+_MOST_DIGITS = 16
 
 
 def routes(services: Services) -> APIRouter:
@@ -24,7 +26,7 @@ def routes(services: Services) -> APIRouter:
         return Response(headers=_headers(progress))
 
     @router.post("/v1/blobs/{name}")
-    def begin(request: Request, name: str, size: int) -> dict[str, int]:
+    def begin(request: Request, name: str, size: Number) -> dict[str, int]:
         """Begin an upload, or learn where an earlier one stopped."""
         services.signed_by(request, b"", None, "anybody")
         return {"offset": services.blobs.begin(name, size).offset}
@@ -37,7 +39,7 @@ def routes(services: Services) -> APIRouter:
         def work() -> dict[str, int]:
             services.signed_by(request, body, None, "anybody")
             given = request.headers.get("upload-offset", "")
-            if not given.isdecimal():
+            if not (given.isascii() and given.isdecimal() and len(given) <= _MOST_DIGITS):
                 raise Rejected(
                     "missing-offset", "Upload-Offset is not a number.", "Send where the chunk starts."
                 )
@@ -74,6 +76,7 @@ def _start_of(header: str) -> int:
     first, dash, last = span.partition("-")
     if not header:
         return 0
-    if unit != "bytes" or not dash or last or not first.isdecimal():
+    well_formed = first.isascii() and first.isdecimal() and len(first) <= _MOST_DIGITS
+    if unit != "bytes" or not dash or last or not well_formed:
         raise Rejected("unsupported-range", f"The range {header[:40]!r} is not served.", "Ask for bytes=N-.")
     return int(first)

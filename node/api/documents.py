@@ -1,4 +1,8 @@
-"""Documents by hash: whoever holds a hash can fetch and verify what was signed over it."""
+"""Documents by hash: who fetches one can verify what was signed over it.
+
+An offer's document is public. A job's holds its command and environment, and its hash is on the chain
+for all to see: it is shown to the parties of the job alone.
+"""
 
 import json
 
@@ -6,11 +10,11 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from ledger.chain.documents import canonical, document_hash
-from ledger.market.errors import Rejected
 from ledger.market.identity import Digest, from_text, text
-from node.api.services import Services, Unknown, body_of
-
-DOCUMENT_LIMIT = 64 << 10
+from ledger.market.job import KIND
+from node.admission import DOCUMENT_LIMIT
+from node.api.authentication import Forbidden
+from node.api.services import Services, Unknown, body_of, json_of
 
 
 def routes(services: Services) -> APIRouter:
@@ -23,22 +27,29 @@ def routes(services: Services) -> APIRouter:
         return await run_in_threadpool(_keep, services, request, body)
 
     @router.get("/v1/documents/{name}")
-    def document(name: str) -> Response:
-        """The canonical bytes (RFC 8785) behind a hash."""
-        body = services.books.queries.document(Digest(from_text(name, 32)))
+    def document(request: Request, name: str) -> Response:
+        """The canonical bytes (RFC 8785) behind a hash; a job's for its buyer, provider and signer."""
+        digest = Digest(from_text(name, 32))
+        body = services.books.queries.document(digest)
         if body is None:
             raise Unknown("document", name)
+        if _is_job(body):
+            caller = services.signed_by(request, b"", None, "anybody")
+            if caller not in services.books.queries.parties(digest):
+                raise Forbidden(caller, "a party of the job")
         return Response(body, media_type="application/json")
 
     return router
 
 
+def _is_job(body: bytes) -> bool:
+    plain = json.loads(body)
+    return isinstance(plain, dict) and plain.get("kind") == KIND
+
+
 def _keep(services: Services, request: Request, body: bytes) -> dict[str, str]:
     services.signed_by(request, body, None, "anybody")
-    try:
-        plain = json.loads(body)
-    except ValueError as exc:
-        raise Rejected("malformed-json", "The document is not JSON.", "Send one JSON object.") from exc
+    plain = json_of(body)
     name = document_hash(plain)
     with services.books.transaction() as unit:
         unit.keep_document(name, canonical(plain))

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from ledger.market.wire import Plain
-from node.api.services import Services
+from node.api.services import Number, Services
 from node.views import event_view
 
 MOST = 1000
@@ -21,13 +21,13 @@ def routes(services: Services) -> APIRouter:
     router = APIRouter(tags=["events"])
 
     @router.get("/v1/events")
-    def events(after: int = 0, limit: int = 100) -> Plain:
+    def events(after: Number = 0, limit: Number = 100) -> Plain:
         """Events numbered above `after`, oldest first; `next` is where to go on."""
         rows = services.books.queries.events(after, max(1, min(limit, MOST)))
         return {"events": [event_view(row) for row in rows], "next": rows[-1].seq if rows else after}
 
     @router.get("/v1/events/stream")
-    def stream(after: int = 0) -> StreamingResponse:
+    def stream(after: Number = 0) -> StreamingResponse:
         """The same as server-sent events, as they are observed."""
         return StreamingResponse(_stream(services, after), media_type="text/event-stream")
 

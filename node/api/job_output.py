@@ -10,11 +10,10 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from ledger.books.rows import JobRow
-from ledger.market.errors import Rejected
 from ledger.market.identity import BidId
 from ledger.market.lifecycle import JobState
 from ledger.market.wire import Plain
-from node.api.services import Services, body_of
+from node.api.services import Number, Services, body_of
 
 KEEP_ALIVE_SECONDS = 15.0
 LOOK_SECONDS = 0.5
@@ -26,7 +25,7 @@ def routes(services: Services) -> APIRouter:
     router = APIRouter(tags=["logs"])
 
     @router.put("/v1/leases/{lease}/logs")
-    async def append(request: Request, lease: str, offset: int) -> Plain:
+    async def append(request: Request, lease: str, offset: Number) -> Plain:
         """Append what the container wrote from `offset`; answers with where to go on."""
         body = await body_of(request, services.settings.chunk_limit)
 
@@ -45,12 +44,10 @@ def routes(services: Services) -> APIRouter:
         return {"offset": services.logs.end(services.lease(lease).id)}
 
     @router.get("/v1/jobs/{job}/logs")
-    async def read(request: Request, job: str, offset: int = 0, follow: bool = False) -> StreamingResponse:
+    async def read(request: Request, job: str, offset: Number = 0, follow: bool = False) -> StreamingResponse:
         """The job's log from a byte offset; with `follow` until the job is over."""
         row = await run_in_threadpool(services.job, job)
         await run_in_threadpool(services.signed_by, request, b"", row.buyer, "the buyer")
-        if offset < 0:
-            raise Rejected("negative-offset", "The offset is negative.", "Start at 0.")
         events = _events(services, row.job, offset, follow=follow)
         return StreamingResponse(events, media_type="text/event-stream")
 
@@ -58,11 +55,14 @@ def routes(services: Services) -> APIRouter:
 
 
 async def _events(services: Services, job: BidId, offset: int, *, follow: bool) -> AsyncIterator[str]:
-    quiet = 0.0
+    quiet, lease = 0.0, None
     with services.nudges.subscription(job) as nudges:
         while True:
             row = await run_in_threadpool(services.books.queries.job, job)
             assert row is not None
+            if lease is not None and row.lease != lease:
+                offset = 0  # another attempt writes a log of its own
+            lease = row.lease
             data = (
                 b"" if row.lease is None else await run_in_threadpool(services.logs.read, row.lease, offset)
             )

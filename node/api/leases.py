@@ -1,7 +1,5 @@
 """An agent's and a signer's calls: leases, usage reports, co-signed receipts, job reports."""
 
-import json
-
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
@@ -11,11 +9,13 @@ from ledger.market.identity import Address, Digest, LeaseId, from_text
 from ledger.market.job import check_path
 from ledger.market.lifecycle import LeaseState
 from ledger.market.plain import Reader
+from ledger.market.ranges import unsigned
 from ledger.market.wire import Plain, hexed, signed_receipt_from_plain, signed_receipt_to_plain
-from node.api.services import Services, body_of
+from node.api.services import Services, body_of, json_of
 from node.views import lease_view, usage_view
 
 REPORT_LIMIT = 1 << 20
+_MOST_EXIT_CODE = (1 << 32) - 1
 _STATES = {True: (LeaseState.PLANNED, LeaseState.ACTIVE), False: ()}
 
 
@@ -57,7 +57,7 @@ def routes(services: Services) -> APIRouter:
 
         def work() -> Plain:
             row = services.lease(lease)
-            signed = signed_receipt_from_plain(row.id, _json(body))
+            signed = signed_receipt_from_plain(row.id, json_of(body))
             services.settlement.accept(signed, services.now())
             return {"receipt": signed_receipt_to_plain(signed)}
 
@@ -71,7 +71,7 @@ def routes(services: Services) -> APIRouter:
         def work() -> Plain:
             row = services.lease(lease)
             services.signed_by(request, body, row.terms.provider, "the lease's provider")
-            fact = _report(services, row.id, _json(body))
+            fact = _report(services, row.id, json_of(body))
             services.exchange.report(fact)
             return {"phase": fact.phase.value}
 
@@ -80,22 +80,15 @@ def routes(services: Services) -> APIRouter:
     return router
 
 
-def _json(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except ValueError as exc:
-        raise Rejected("malformed-json", "The body is not JSON.", "Send one JSON object.") from exc
-
-
 def _report_usage(services: Services, request: Request, lease: str, body: bytes) -> Plain:
     row = services.lease(lease)
     services.signed_by(request, body, row.terms.provider, "the lease's provider")
-    read = Reader(_json(body), "usage")
+    read = Reader(json_of(body), "usage")
     fact = UsageReported(
         lease=row.id,
-        milliseconds=read.get("milliseconds", int),
-        cpu_ns=read.get("cpu_ns", int),
-        peak_bytes=read.get("peak_bytes", int),
+        milliseconds=_count(read, "milliseconds"),
+        cpu_ns=_count(read, "cpu_ns"),
+        peak_bytes=_count(read, "peak_bytes"),
         evidence=Digest(hexed(read, "evidence", 32)),
         last=read.get("last", bool),
         at=services.now(),
@@ -103,6 +96,19 @@ def _report_usage(services: Services, request: Request, lease: str, body: bytes)
     read.done()
     signed = services.settlement.report(fact)
     return {"receipt": None if signed is None else signed_receipt_to_plain(signed)}
+
+
+def _count(read: Reader, key: str) -> int:
+    value: int = read.get(key, int)
+    unsigned(key, value, 63)
+    return value
+
+
+def _exit_code(read: Reader) -> int | None:
+    code: int | None = read.maybe("exit_code", int)
+    if code is not None and not -_MOST_EXIT_CODE <= code <= _MOST_EXIT_CODE:
+        raise Rejected("field-out-of-range", f"exit_code is {code}.", "Give the process's exit code.")
+    return code
 
 
 def _report(services: Services, lease: LeaseId, plain: object) -> JobReported:
@@ -114,8 +120,8 @@ def _report(services: Services, lease: LeaseId, plain: object) -> JobReported:
     fact = JobReported(
         lease=lease,
         phase=JobPhase(phase),
-        exit_code=read.maybe("exit_code", int),
-        code=read.get("code", str, ""),
+        exit_code=_exit_code(read),
+        code=read.get("code", str, "")[:100],
         cause=read.get("cause", str, "")[:2000],
         outputs=outputs,
         at=services.now(),
@@ -129,10 +135,11 @@ def _output(services: Services, plain: object) -> OutputFile:
     file = OutputFile(path=read.get("path", str), sha256=read.get("sha256", str), size=read.get("size", int))
     read.done()
     check_path(file.path)
-    if services.blobs.path(file.sha256) is None:
+    path = services.blobs.path(file.sha256)
+    if path is None or path.stat().st_size != file.size:
         raise Rejected(
             "output-not-uploaded",
-            f"The output {file.path} is not at this node.",
+            f"The output {file.path} ({file.sha256}, {file.size} bytes) is not at this node.",
             "Upload it before the report.",
         )
     return file

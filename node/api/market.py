@@ -33,7 +33,7 @@ def routes(services: Services) -> APIRouter:
         shown = []
         for row in queries.offers():
             valid = not (row.cancelled or row.void) and row.offer.valid_until > now
-            is_live = valid and row.id in alive
+            is_live = valid and (row.offer.provider, row.id) in alive
             if live and not is_live:
                 continue
             beat = services.exchange.presence.last(row.offer.provider)

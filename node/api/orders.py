@@ -1,6 +1,5 @@
 """A buyer's calls: an estimate, an order, its jobs, and taking a resting order back."""
 
-import json
 from dataclasses import replace
 
 from fastapi import APIRouter, Request
@@ -12,10 +11,9 @@ from ledger.market.job import Job
 from ledger.market.money import escrow_for
 from ledger.market.plain import Reader
 from ledger.market.wire import Plain, bid_from_plain, signed_bid_from_plain
-from node.admission import Order, admit
-from node.api.documents import DOCUMENT_LIMIT
-from node.api.services import Services, body_of
-from node.refusal import excluded_plain
+from node.admission import DOCUMENT_LIMIT, Order, admit
+from node.api.services import Services, body_of, json_of
+from node.resting import INCLUSION_SECONDS
 from node.views import job_view
 
 ORDER_LIMIT = 4 * DOCUMENT_LIMIT
@@ -65,38 +63,15 @@ def routes(services: Services) -> APIRouter:
     return router
 
 
-def _plain_body(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except ValueError as exc:
-        raise Rejected("malformed-json", "The body is not JSON.", "Send one JSON object.") from exc
-
-
 def _estimate(services: Services, body: bytes) -> Plain:
-    read = Reader(_plain_body(body), "estimate")
+    read = Reader(json_of(body), "estimate")
     bid = bid_from_plain(read.get("bid", dict))
     document = read.get("document", dict)
     read.done()
     now = services.now()
-    bid = replace(bid, valid_until=max(bid.valid_until, now), start_by=max(bid.start_by, now))
-    found = services.exchange.estimate(bid, document, now)
-    book = services.exchange.book
-    eligible = []
-    for quote in found.eligible:
-        listed = book.offer(quote.offer)
-        eligible.append(
-            {
-                "offer": text(quote.offer),
-                "provider": text(listed.offer.provider) if listed else "",
-                "domain": listed.domain if listed else "",
-                "rate": str(quote.rate),
-                "escrow": str(quote.escrow),
-            }
-        )
-    return {
-        "eligible": eligible,
-        "excluded": excluded_plain(found, book),
-        "would_match_at": None if found.would_match_at is None else str(found.would_match_at),
+    soonest = now + INCLUSION_SECONDS
+    bid = replace(bid, valid_until=max(bid.valid_until, soonest), start_by=max(bid.start_by, soonest))
+    return services.exchange.estimate(bid, document, now) | {
         "balance": str(services.exchange.free_balance(bid.buyer)),
         "needed": str(escrow_for(bid.limit_rate, bid.duration)),
     }
@@ -104,7 +79,7 @@ def _estimate(services: Services, body: bytes) -> Plain:
 
 def _submit(services: Services, request: Request, body: bytes) -> Plain:
     caller = services.signed_by(request, body, None, "anybody")
-    read = Reader(_plain_body(body), "order")
+    read = Reader(json_of(body), "order")
     document = read.get("document", dict)
     attempts = [signed_bid_from_plain(item) for item in read.get("attempts", list)]
     wait = read.get("wait", int, 0)
@@ -117,6 +92,7 @@ def _submit(services: Services, request: Request, body: bytes) -> Plain:
         raise Rejected("not-the-buyer", f"{text(caller)} is not the bid's buyer.", "Send your own bids.")
     _check_files(services, order)
     row = services.exchange.submit(order, wait, now)
+    services.hasten(row)
     return job_view(row, services.books.queries)
 
 

@@ -1,10 +1,12 @@
 """What the routes share: one value, made by the wiring, so that no route reaches for a global."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Query, Request
 
 from ledger.books.books import Books
 from ledger.books.rows import JobRow, LeaseRow
@@ -18,7 +20,13 @@ from node.nudges import Nudges
 from node.settings import NodeSettings
 from node.settlement import Settlement
 
+Number = Annotated[int, Query(ge=0, le=(1 << 53) - 1)]
+"""a count in a query: what JSON, files and the books can all hold"""
 Health = Callable[[], dict[str, object]]
+
+
+def no_haste(row: JobRow) -> None:
+    """For services without loops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +43,13 @@ class Services:
     nudges: Nudges
     market: dict[str, object]
     health: Health
+    hasten: Callable[[JobRow], None] = no_haste
+    """told of each accepted order, so that nobody waits for a poll"""
+    clock: Callable[[], float] = time.time
+    """seconds since 1970"""
 
-    @staticmethod
-    def now() -> int:
-        return int(time.time())
+    def now(self) -> int:
+        return int(self.clock())
 
     def job(self, name: str) -> JobRow:
         """The job by its whole id; `Rejected` where the node does not know it."""
@@ -96,6 +107,14 @@ async def body_of(request: Request, limit: int) -> bytes:
             raise OversizedBody(limit)
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def json_of(body: bytes) -> object:
+    """The body as plain JSON; `Rejected` where it is none."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        raise Rejected("malformed-json", "The body is not JSON.", "Send one JSON object.") from exc
 
 
 class OversizedBody(Rejected):

@@ -45,6 +45,7 @@ def show(error: MarketError, *, as_json: bool) -> int:
 def show_usage(message: str, command: str, *, as_json: bool) -> int:
     """A command line that cannot be read."""
     remedy = f"Run `{command} --help`."
+    message = message if message.endswith((".", "?")) else f"{message}."
     if as_json:
         document({"code": "usage", "cause": message, "remedy": remedy, "exit_code": USAGE})
     else:

@@ -44,7 +44,7 @@ def run_chain(
     from ledger.chain.embedded import genesis, server
     from ledger.chain.embedded.faucet import FaucetPolicy
     from ledger.chain.embedded.sealing import SealPolicy
-    from node.cli.process_log import to_stderr
+    from node.cli.daemon import to_stderr
 
     to_stderr()
     identity = (
@@ -52,12 +52,15 @@ def run_chain(
         if genesis.is_initialised(directory)
         else found(directory, receipt_interval=receipt_interval, grace=grace)
     )
-    _announce(identity, directory, as_json=as_json)
     seal = SealPolicy(seconds=seal_time, count=seal_count, on_demand=on_demand, confirm_seconds=confirm_time)
     policy = server.ServePolicy(
         seal=seal, faucet=FaucetPolicy(per_address=faucet_limit), allow_reorg=allow_reorg
     )
-    server.run(directory, clock=time.time, host=host, port=port, policy=policy)
+
+    def ready(url: str) -> None:
+        _announce(identity, directory, url, as_json=as_json)
+
+    server.run(directory, clock=time.time, host=host, port=port, policy=policy, ready=ready)
 
 
 def found(directory: Path, *, receipt_interval: int, grace: int) -> "Genesis":
@@ -78,11 +81,11 @@ def found(directory: Path, *, receipt_interval: int, grace: int) -> "Genesis":
     )
 
 
-def _announce(identity: "Genesis", directory: Path, *, as_json: bool) -> None:
+def _announce(identity: "Genesis", directory: Path, url: str, *, as_json: bool) -> None:
     from ledger.market.identity import text
     from node.cli.output import Output, pairs
 
-    plain = {"chain_id": identity.chain_id, "directory": str(directory.resolve())}
+    plain = {"chain_id": identity.chain_id, "directory": str(directory.resolve()), "url": url}
     plain |= {role: text(address) for role, address in identity.contracts.items()}
     Output(as_json=as_json).result(plain, pairs(plain))
 
@@ -94,7 +97,9 @@ def run_node(
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8440,
     rpc: Annotated[str | None, typer.Option(help="JSON-RPC of a chain; without it one is embedded.")] = None,
     market: Annotated[str | None, typer.Option(help="Market's address, with --rpc.")] = None,
-    confirmations: Annotated[int, typer.Option(help="Blocks on top before an event counts.")] = 0,
+    confirmations: Annotated[
+        int, typer.Option(min=1, help="Depth at which an event counts; 1 is the head.")
+    ] = 1,
     first_block: Annotated[int, typer.Option(help="Block of the market's deployment.")] = 0,
     seal_time: SealTime = 0.2,
     on_demand: OnDemand = False,
@@ -104,8 +109,8 @@ def run_node(
 ) -> None:
     """Run a node: its books, its API, and an embedded chain unless --rpc names one."""
     from ledger.market.errors import Rejected
+    from node.cli.daemon import ended_by_sigterm, to_stderr
     from node.cli.output import Output, pairs
-    from node.cli.process_log import to_stderr
     from node.settings import NodeSettings
     from node.wiring import run_node as serve
 
@@ -127,9 +132,13 @@ def run_node(
         heartbeat_timeout=heartbeat_timeout,
         lost_after=lost_after,
     )
-    plain = {"directory": str(directory.resolve()), "host": host, "port": port, "rpc": rpc}
-    Output(as_json=as_json).result(plain, pairs(plain))
-    serve(settings)
+
+    def ready(url: str) -> None:
+        plain = {"directory": str(directory.resolve()), "url": url}
+        Output(as_json=as_json).result(plain, pairs(plain))
+
+    with ended_by_sigterm():
+        serve(settings, ready)
 
 
 def join(

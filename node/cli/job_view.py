@@ -39,9 +39,12 @@ def figures(job: dict[str, Any], decimals: int) -> dict[str, object]:
             "lease": lease["lease"],
             "provider": lease["terms"]["provider"],
             "price": format_rate(int(lease["terms"]["rate"]), decimals),
-            "running": f"{milliseconds(lease) / 1000:.3f} s metered",
+            "metered": f"{milliseconds(lease) / 1000:.3f} s",
             "escrow": format_amount(int(lease["escrow"] or 0), decimals),
             "paid": format_amount(paid(job), decimals),
+            "refunded": None
+            if lease["refunded"] is None
+            else format_amount(int(lease["refunded"]), decimals),
         }
     return shown
 

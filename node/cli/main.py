@@ -38,6 +38,8 @@ def run(arguments: Sequence[str]) -> int:
         return failures.show_usage(error.format_message(), command, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         return failures.INTERRUPTED
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else failures.DONE
     except Exception as error:
         return failures.show(failures.unforeseen(error), as_json=as_json)
     return answer if isinstance(answer, int) else failures.DONE

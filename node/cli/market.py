@@ -88,8 +88,8 @@ def audit(
 
     with closing(MarketClient(rpc, Address(from_text(market, 20)))) as client:
         report = read_chain(client, first_block)
+        differences = differences_plain(books, client, first_block) if books else []
         decimals = client.decimals()
-    differences = differences_plain(books, report.state) if books else []
     plain = report_plain(report) | {"books": str(books) if books else None, "differences": differences}
     sound = report.sound and not differences
     plain["sound"] = sound

@@ -1,7 +1,7 @@
 """Commands of a resource owner: `provider init | run | status | drain`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,7 @@ from node.cli.options import EngineUrl, Json, PasswordFile, RpcUrl
 
 if TYPE_CHECKING:
     from ledger.market.identity import Address
+    from node.cli.output import Output
     from provider_agent.directory import NewProvider
 
 app = typer.Typer(no_args_is_help=True)
@@ -76,26 +77,28 @@ def run_provider(
     as_json: Json = False,
 ) -> None:
     """Lend this machine until told to stop; running jobs are taken up again after a restart."""
+    from node.cli.daemon import to_stderr
     from node.cli.home import password
-    from node.cli.process_log import to_stderr
     from node.cli.output import Output, pairs
     from provider_agent.agent import run
 
     to_stderr()
     plain = {"directory": str(directory.resolve())}
     secret = password(password_file)
-    Output(as_json=as_json).result(plain, pairs(plain))
-    run(directory, secret)
+    run(directory, secret, lambda: Output(as_json=as_json).result(plain, pairs(plain)))
 
 
 @app.command()
 def status(directory: Directory = HERE, as_json: Json = False) -> None:
     """What the agent last said about itself."""
-    from node.cli.output import Output, pairs
+    import time
+
+    from node.cli.output import Output
+    from node.cli.provider_view import ProviderView
     from provider_agent.directory import read_status
 
     plain = read_status(directory)
-    Output(as_json=as_json).result(plain, pairs(plain))
+    Output(as_json=as_json).result(plain, ProviderView(plain, int(time.time())))
 
 
 @app.command()
@@ -159,7 +162,7 @@ def _new_provider(
     )
 
 
-def _ask_faucet(account: "Address", rpc: str | None, output: Any) -> list[str]:
+def _ask_faucet(account: "Address", rpc: str | None, output: "Output") -> list[str]:
     """Registering an offer costs gas; an embedded grid gives it, elsewhere the owner does."""
     from ledger.chain.wallet import wait_for
     from ledger.market.errors import MarketError

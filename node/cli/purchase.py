@@ -22,7 +22,7 @@ from node.cli.session import Session
 from node.client import Plain
 from node.cosigner import Cosigner
 from node.draft import BUYER_SIGNS, JobDraft
-from node.following import Observer, follow
+from node.following import Observer, follow, wait_settled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ def _submit(session: Session, prepared: PreparedJob, signer: str, wait: int, out
 def _accompany(session: Session, submitted: SubmittedJob, choice: Choice, output: Output) -> Plain | None:
     if choice.attach:
         return attach(session, submitted.job, output)
-    return session.buyer.wait(submitted.job) if choice.wait else None
+    return wait_settled(session.buyer, submitted.job) if choice.wait else None
 
 
 def attach(session: Session, job: BidId, output: Output) -> Plain:
@@ -120,7 +120,11 @@ def attach(session: Session, job: BidId, output: Output) -> Plain:
     cosigner = Cosigner(
         domain=session.domain, key=session.key, node=session.node, chain=session.chain, clock=time.time
     )
-    return follow(session.buyer, job, observer, cosigner)
+    try:
+        return follow(session.buyer, job, observer, cosigner)
+    except KeyboardInterrupt:
+        output.note(f"The job goes on; come back with `bingwang watch {text(job)[:12]}`.")
+        raise
 
 
 class _Screen:

@@ -15,6 +15,7 @@ from ledger.market.identity import text
 from node.buyer import Buyer, PreparedJob, SubmittedJob
 from node.cli.job_file import parse_job_file
 from node.client import Plain
+from node.following import wait_settled
 from scripts.demonstration.record import Record
 from scripts.demonstration.screen import Screen, short
 
@@ -165,13 +166,10 @@ class Shop:
         raise WentWrong(f"The job is {job['state']}: {job['cause']}")
 
     def _settled(self, submitted: SubmittedJob) -> Plain:
-        until = time.monotonic() + SETTLE_SECONDS
-        while time.monotonic() < until:
-            job = self.buyer.status(submitted.job)
-            if job["leases"][-1]["state"] == "closed":
-                return job
-            time.sleep(0.1)
-        raise WentWrong("The lease was not settled in time.")
+        job = wait_settled(self.buyer, submitted.job)
+        if job["leases"][-1]["state"] != "closed":
+            raise WentWrong("The lease was not settled in time.")
+        return job
 
     def _show_settlement(self, entry: Mapping[str, Any]) -> None:
         screen = self.screen

@@ -337,3 +337,12 @@ def lock(directory: Path) -> int:
             "Use that one, or stop it first.",
         ) from exc
     return descriptor
+
+
+def is_running(directory: Path) -> bool:
+    """Whether some process holds the directory right now."""
+    try:
+        os.close(lock(directory))
+    except Rejected:
+        return True
+    return False

@@ -8,7 +8,7 @@ it is there exactly while the server listens, and a leftover of a kill is overwr
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,8 +124,10 @@ def run(
     host: str = "127.0.0.1",
     port: int = 8545,
     policy: ServePolicy | None = None,
+    ready: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve the chain in `directory` until SIGTERM or SIGINT; call it from the main thread.
+    """Serve the chain in `directory` until SIGTERM or SIGINT; call it from the main thread. `ready` is told
+    the URL once it answers.
 
     Raises `Rejected` (no chain there, already running, port taken) or `Broken` (a block cannot be written).
     """
@@ -134,6 +136,7 @@ def run(
     ended = threading.Event()
     try:
         with _signals(ended), serve(chain, host, port, policy, ended) as server:
+            ready(server.url)
             ended.wait()
             failure = server.failure
     finally:

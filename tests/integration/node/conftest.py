@@ -1,0 +1,25 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.node_server import NodeServer
+from tests.fakes.node_twin import NodeTwin
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[NodeTwin]:
+    """A node whose buyer has 10,000,000 base units."""
+    twin = NodeTwin(tmp_path)
+    twin.deposit(10_000_000)
+    twin.seal()
+    yield twin
+    twin.close()
+
+
+@pytest.fixture
+def server(node: NodeTwin) -> Iterator[NodeServer]:
+    """The node's API on a socket of its own."""
+    served = NodeServer(node)
+    yield served
+    served.close()

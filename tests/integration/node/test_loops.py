@@ -1,0 +1,74 @@
+from collections.abc import Sequence
+from typing import Literal
+
+import pytest
+
+from ledger.chain.follower import Follower
+from ledger.chain.outcomes import Outcome
+from ledger.market.errors import LostRace, Unavailable
+from ledger.market.events import BlockRef, LeaseOpened, Logged
+from ledger.market.facts import ChainObserved
+from ledger.market.lifecycle import JobState
+from ledger.market.outbox import IntentState
+from node.loops import Following, Sending
+from tests.fakes.node_twin import DOMAIN, GENESIS, NodeTwin
+
+
+class Blocks:
+    """The twin's blocks as a chain to follow."""
+
+    def __init__(self, blocks: list[ChainObserved]) -> None:
+        self.blocks = blocks
+
+    def block(self, which: int | Literal["latest", "finalized"]) -> BlockRef:
+        chain = [GENESIS, *(one.block for one in self.blocks)]
+        if which == "latest":
+            return chain[-1]
+        if which == "finalized" or which >= len(chain):
+            raise LostRace("no-block", "There is no such block.", "Look again.")
+        return chain[which]
+
+    def logs(self, first: int, last: int) -> Sequence[Logged]:
+        return [event for one in self.blocks[first - 1 : last] for event in one.events]
+
+    def logs_of(self, block_hash: bytes) -> Sequence[Logged]:
+        return next(one.events for one in self.blocks if one.block.hash == block_hash)
+
+
+class SilentOutbox:
+    """An outbox whose chain does not answer."""
+
+    def step(self, at: int) -> int:
+        raise Unavailable("rpc-unreachable", "The chain does not answer.", "Wait.")
+
+
+def following(node: NodeTwin, opened: list[LeaseOpened]) -> Following:
+    return Following(node.books, Follower(Blocks(node.blocks)), node.exchange, 1, opened.append)
+
+
+def test_following_tells_each_opening_once_and_goes_on_after_a_restart(node: NodeTwin) -> None:
+    node.beat(node.lend())
+    node.sealed()
+    opened: list[LeaseOpened] = []
+    assert following(node, opened).step(node.now) is False
+    job = node.submit()
+    node.mine()
+    node.sealed()
+
+    following(node, opened).step(node.now)
+    following(node, opened).step(node.now)
+
+    assert [event.id for event in opened] == list(node.job(job).leases)
+    assert node.job(job).state is JobState.STARTING
+    assert node.books.queries.cursor() is not None
+
+
+def test_plans_fail_even_while_the_chain_is_silent(node: NodeTwin) -> None:
+    node.beat(node.lend())
+    node.seal()
+    job = node.submit(wait=600)
+    (wish,) = node.books.outbox(DOMAIN.market).pending(10)
+    node.settle(wish, Outcome(intent=wish.id, state=IntentState.FAILED, detail="CAPACITY"))
+    with pytest.raises(Unavailable):
+        Sending(node.books, SilentOutbox(), node.exchange).step(node.now)
+    assert node.job(job).state is JobState.RESTING

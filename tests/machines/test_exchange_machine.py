@@ -1,0 +1,172 @@
+"""Whatever happens in whatever order, the exchange promises no core twice, no bid twice, no money twice."""
+
+import shutil
+import tempfile
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ledger.chain.outcomes import Outcome
+from ledger.market.errors import LostRace, MarketError, Rejected
+from ledger.market.facts import JobPhase
+from ledger.market.identity import OfferId
+from ledger.market.lifecycle import JobState, LeaseState
+from ledger.market.outbox import IntentState
+from ledger.market.resource import Quantities
+from tests.factories import a_job
+from tests.fakes.node_twin import BUYER, DOMAIN, OTHER, NodeTwin
+
+PROVIDERS = ("one", "two")
+BUYERS = (BUYER, OTHER)
+ESCROW = 834
+picks = st.integers(min_value=0, max_value=99)
+
+
+class ExchangeMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.node = NodeTwin(self.folder)
+        self.offers: dict[OfferId, str] = {}
+        self.rewound = False
+
+    @initialize(cores=st.integers(min_value=1, max_value=2))
+    def begin(self, cores: int) -> None:
+        for buyer in BUYERS:
+            self.node.deposit(3 * ESCROW, buyer.address)
+        for name in PROVIDERS:
+            offer = self.node.lend(name, capacity=Quantities(cpu=1_000 * cores, memory=8_192, disk=8_192))
+            self.offers[offer] = name
+        self.node.seal()
+
+    @rule(pick=picks, draining=st.booleans())
+    def beat(self, pick: int, draining: bool) -> None:
+        offer, name = list(self.offers.items())[pick % len(self.offers)]
+        self.node.beat(offer, name=name, draining=draining)
+
+    @rule(pick=picks, wait=st.sampled_from((0, 60)), retry=st.integers(min_value=0, max_value=1))
+    def submit(self, pick: int, wait: int, retry: int) -> None:
+        buyer = BUYERS[pick % 2]
+        with suppress(Rejected):
+            self.node.submit(a_job(retry=retry), wait=wait, buyer=buyer)
+            assert self.node.books.queries.reserved(buyer.address) <= self.node.balance_of(buyer.address)
+
+    @rule()
+    def mine(self) -> None:
+        self.node.mine()
+
+    @rule(detail=st.sampled_from(("CAPACITY", "FUNDS", "no-event", "BID_EPOCH")))
+    def fail_oldest(self, detail: str) -> None:
+        for wish in self.node.books.outbox(DOMAIN.market).pending(1):
+            if wish.key.startswith("open:"):
+                failed = Outcome(intent=wish.id, state=IntentState.FAILED, detail=detail)
+                self.node.settle(wish, failed)
+                self.node.sending.step(self.node.now)
+
+    @rule()
+    def seal(self) -> None:
+        self.node.seal()
+
+    @rule(pick=picks, phase=st.sampled_from(JobPhase))
+    def say(self, pick: int, phase: JobPhase) -> None:
+        active = self.node.books.queries.leases(states=(LeaseState.ACTIVE,))
+        if active:
+            self.node.say(active[pick % len(active)].id, phase)
+
+    @rule(pick=picks, last=st.booleans())
+    def report(self, pick: int, last: bool) -> None:
+        active = self.node.books.queries.leases(states=(LeaseState.ACTIVE,))
+        if active:
+            with suppress(LostRace):
+                self.node.settlement.report(
+                    self.node.used(active[pick % len(active)].id, 100 * pick, last=last)
+                )
+
+    @rule(pick=picks)
+    def release(self, pick: int) -> None:
+        leases = list(self.node.model.state.leases.values())
+        if leases:
+            terms = leases[pick % len(leases)].terms
+            self.node.pending += self.node.model.release(terms.provider, terms)
+
+    @rule(pick=picks)
+    def give_up(self, pick: int) -> None:
+        active = self.node.books.queries.leases(states=(LeaseState.ACTIVE,))
+        if active:
+            self.node.settlement.give_up(active[pick % len(active)].id, self.node.now)
+            self.node.exchange.clear_round(self.node.now)
+
+    @rule(pick=picks)
+    def withdraw_money(self, pick: int) -> None:
+        with suppress(MarketError):
+            account = BUYERS[pick % 2].address
+            self.node.pending += self.node.model.withdraw(account, ESCROW)
+
+    @rule(pick=picks)
+    def withdraw_order(self, pick: int) -> None:
+        resting = self.node.books.queries.resting()
+        if resting:
+            self.node.exchange.withdraw(resting[pick % len(resting)].job, self.node.now)
+
+    @rule(seconds=st.sampled_from((1, 5, 61, -5)))
+    def wait(self, seconds: int) -> None:
+        self.node.now += seconds
+        self.node.sweep()
+
+    @precondition(lambda self: len(self.node.blocks) > 1)
+    @rule()
+    def rewind(self) -> None:
+        self.node.rewind(1)
+        self.rewound = True
+
+    @rule()
+    def restart(self) -> None:
+        self.node.restart()
+
+    @precondition(lambda self: self.offers)
+    @invariant()
+    def the_book_holds_what_the_books_hold_and_never_too_much(self) -> None:
+        held: dict[OfferId, Quantities] = {}
+        for lease in self.node.books.queries.unclosed_leases():
+            terms = lease.terms
+            held[terms.offer] = held.get(terms.offer, Quantities()).plus(terms.want)
+        for row in self.node.books.queries.offers():
+            used = held.get(row.id, Quantities())
+            # A lease that a reorganisation reopened may meet one that took its place: the contract skips it.
+            assert self.rewound or used.within(row.offer.capacity)
+            assert self.node.exchange.book.used(row.id) == used
+
+    @invariant()
+    def a_bid_opens_once(self) -> None:
+        leases = self.node.books.queries.leases()
+        alive = Counter(lease.terms.bid for lease in leases if lease.state is not LeaseState.SKIPPED)
+        assert all(count == 1 for count in alive.values())
+
+    @invariant()
+    def what_waits_in_the_book_rests(self) -> None:
+        for order in self.node.exchange.book.bids():
+            row = self.node.job(order.job)
+            assert row.state is JobState.RESTING
+            assert row.attempt_ids[row.next_attempt] == order.id
+            assert order.exclude == row.excluded
+
+    @invariant()
+    def a_provider_that_lost_or_refused_a_job_gets_it_no_more(self) -> None:
+        for job in self.node.books.queries.jobs():
+            leases = [self.node.lease(lease) for lease in job.leases]
+            providers = [one.terms.provider for one in leases if one.state is not LeaseState.SKIPPED]
+            assert len(set(providers)) == len(providers)
+
+    def teardown(self) -> None:
+        self.node.close()
+        shutil.rmtree(self.folder)
+
+
+TestExchangeMachine = ExchangeMachine.TestCase
+TestExchangeMachine.settings = settings(
+    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)

@@ -1,0 +1,174 @@
+"""The buyer's pen signs what it can check, and nothing else."""
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+import pytest
+
+from ledger.chain.client import ChainLease
+from ledger.chain.documents import document_hash
+from ledger.chain.keys import LocalKey
+from ledger.chain.signatures import recover
+from ledger.chain.typed_data import Domain, lease_id, offer_id, receipt_digest
+from ledger.market.errors import Rejected
+from ledger.market.identity import Address, BidId, LeaseId, OfferId, text
+from ledger.market.job import Image, Job
+from ledger.market.lease import LeaseTerms
+from ledger.market.offer import Offer
+from ledger.market.offer_document import OfferDocument
+from ledger.market.resource import Quantities
+from ledger.market.traits import Traits
+from ledger.market.wire import bid_to_plain, offer_to_plain, terms_to_plain
+from node.bidding import Parties, bid_for
+from node.client import Identity, NodeClient
+from node.cosigner import Cosigner
+
+DOMAIN = Domain(chain_id=7, market=Address(b"\1" * 20))
+KEY = LocalKey(b"\5" * 32)
+NODE = Address(b"\3" * 20)
+PROVIDER = Address(b"\4" * 20)
+START = 1_000
+JOB = Job(
+    name="j",
+    image=Image(reference="r", config="sha256:" + "ab" * 32),
+    command=("true",),
+    cpu=1000,
+    memory=64,
+    disk=64,
+    max_rate=10**9,
+    max_seconds=600,
+    allow=("lab/*",),
+)
+
+
+@dataclass(kw_only=True)
+class Grid:
+    """A node and a chain that say what a test wants them to say."""
+
+    job: Job = JOB
+    place: str = "lab/berlin"
+    claimed: dict[str, Any] = field(default_factory=dict)
+    terms_change: dict[str, Any] = field(default_factory=dict)
+    signer: Address = KEY.address
+    on_chain: bool = True
+    delivered: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        document = OfferDocument(name="o", domain=self.place, region="local").to_plain()
+        self.document = document
+        self.offer = Offer(
+            provider=PROVIDER,
+            capacity=Quantities(cpu=4000),
+            ask=Quantities(cpu=10),
+            traits=Traits(),
+            min_seconds=1,
+            max_seconds=10_000,
+            valid_until=10**9,
+            epoch=0,
+            salt=1,
+            document=document_hash(document),
+        )
+        self.offer_id = offer_id(DOMAIN, self.offer)
+        parties = Parties(buyer=KEY.address, signer=self.signer, matcher=NODE, epoch=0)
+        self.bid = bid_for(self.job, document_hash(self.job.to_plain()), parties, 5, START, 0)
+        self.terms = LeaseTerms(
+            offer=OfferId(self.offer_id),
+            bid=BidId(b"\7" * 32),
+            member=0,
+            provider=PROVIDER,
+            buyer=KEY.address,
+            signer=self.signer,
+            matcher=NODE,
+            want=self.bid.want,
+            rate=10_000,
+            duration=600,
+        )
+        self.lease = lease_id(DOMAIN, self.terms)
+
+    def lease_of(self, lease: LeaseId) -> ChainLease | None:
+        assert lease == self.lease
+        return ChainLease(escrow=100, paid=0, start=START, ended_after=None) if self.on_chain else None
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if path.endswith("/usage"):
+            usage = {"milliseconds": 5_000, "cpu_ns": 0, "peak_bytes": 0, "last": False, "at": 0}
+            return httpx.Response(200, json={"usage": usage | {"evidence": "0x" + "00" * 32} | self.claimed})
+        if path.endswith("/receipts"):
+            self.delivered.append(json.loads(request.content))
+            return httpx.Response(201, json={})
+        if path.startswith("/v1/documents/"):
+            return httpx.Response(200, json=self.job.to_plain())
+        if path == "/v1/offers":
+            shown = {"id": text(self.offer_id), "offer": offer_to_plain(self.offer)}
+            return httpx.Response(200, json={"offers": [shown | {"document": self.document}]})
+        assert path == f"/v1/leases/{text(self.lease)}"
+        terms = replace(self.terms, **self.terms_change)
+        return httpx.Response(200, json={"terms": terms_to_plain(terms), "bid": bid_to_plain(self.bid)})
+
+    def cosigner(self, at: int) -> Cosigner:
+        node = NodeClient(
+            "http://node.test",
+            lambda: at,
+            lambda bits: 1,
+            Identity(domain=DOMAIN, key=KEY),
+            transport=httpx.MockTransport(self.answer),
+        )
+        return Cosigner(domain=DOMAIN, key=KEY, node=node, chain=self, clock=lambda: at)
+
+    def shown(self) -> dict[str, Any]:
+        return {"lease": text(self.lease)}
+
+
+def test_usage_within_the_time_that_passed_is_agreed_to() -> None:
+    grid = Grid()
+    signed = grid.cosigner(at=START + 10).step(grid.shown())
+    assert signed is not None
+    assert signed.receipt.milliseconds == 5_000
+    assert recover(receipt_digest(DOMAIN, signed.receipt), signed.signature) == KEY.address
+    assert len(grid.delivered) == 1
+
+
+def test_the_same_report_is_agreed_to_once() -> None:
+    grid = Grid()
+    cosigner = grid.cosigner(at=START + 10)
+    assert cosigner.step(grid.shown()) is not None
+    assert cosigner.step(grid.shown()) is None
+    assert len(grid.delivered) == 1
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        Grid(claimed={"milliseconds": 26_000}),
+        Grid(terms_change={"rate": 20_000}),
+        Grid(place="rival/paris"),
+    ],
+    ids=["more than passed", "other terms", "a domain not permitted"],
+)
+def test_what_does_not_hold_is_refused_and_not_signed(grid: Grid) -> None:
+    with pytest.raises(Rejected):
+        grid.cosigner(at=START + 10).step(grid.shown())
+    assert grid.delivered == []
+
+
+def test_a_report_below_what_was_signed_is_refused() -> None:
+    grid = Grid()
+    cosigner = grid.cosigner(at=START + 10)
+    cosigner.step(grid.shown())
+    grid.claimed = {"milliseconds": 4_000, "last": True}
+    with pytest.raises(Rejected):
+        cosigner.step(grid.shown())
+
+
+def test_another_signers_lease_is_left_to_them() -> None:
+    grid = Grid(signer=NODE)
+    assert grid.cosigner(at=START + 10).step(grid.shown()) is None
+
+
+def test_a_lease_that_the_chain_does_not_have_is_not_signed() -> None:
+    grid = Grid(on_chain=False)
+    assert grid.cosigner(at=START + 10).step(grid.shown()) is None
+    assert Grid().cosigner(at=START).step({"lease": None}) is None
