@@ -133,7 +133,7 @@ class EmbeddedChain:
                     self._spawn()
 
     def _died(self) -> bool:
-        """Whether the child ended, or a chain that was found running has let go of its directory."""
-        if self._process is not None:
-            return self._process.poll() is not None
+        """Whether nobody runs the chain: neither our child nor somebody else, before it or after it."""
+        if self._process is not None and self._process.poll() is None:
+            return False
         return self._ready_url() is None and not is_running(self._directory)

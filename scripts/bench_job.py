@@ -40,7 +40,9 @@ BLOCK_S = 0.2
 """the embedded chain's longest wait of a transaction for its block"""
 _MS = 1000
 _PATIENCE_S = 60.0
-_COMMAND = ("sleep", "0.5")
+_LOOK_S = 0.25
+"""seldom, since looking costs the engine time; `StartedAt` does not depend on when it is read"""
+_COMMAND = ("sleep", "1")
 _CPUS, _MEMORY_MIB, _DISK_MIB, _TMPFS_MIB, _PIDS = 500, 64, 16, 64, 512
 
 
@@ -76,7 +78,7 @@ class Bench:
         while ended["leases"][-1]["state"] != "closed" or self.runtime.inspect(lease) is not None:
             if time.monotonic() > until:
                 raise SystemExit(f"{container_name(lease)} was not settled and removed: {ended['cause']}")
-            time.sleep(0.1)
+            time.sleep(_LOOK_S)
             ended = self.buyer.status(submitted.job)
         return started - accepted
 
@@ -95,7 +97,7 @@ class Bench:
             found = self.runtime.inspect(lease)
             if found is not None and found.started_at is not None:
                 return found.started_at / _MS
-            time.sleep(0.02)
+            time.sleep(_LOOK_S)
         raise SystemExit(f"{container_name(lease)} was not started.")
 
     def _job(self) -> Job:

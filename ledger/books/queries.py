@@ -212,7 +212,7 @@ class Queries:
         """Who may read a job document: its buyers, and providers and signers of the leases it led to."""
         jobs = select(JobRecord.job, JobRecord.buyer).where(JobRecord.document == name)
         with self._open() as session:
-            found = {job: buyer for job, buyer in session.exec(jobs).all()}
+            found = dict(session.exec(jobs).all())
             query = select(LeaseRecord.provider, LeaseRecord.signer).where(col(LeaseRecord.job).in_(found))
             leased = session.exec(query).all()
         return frozenset(

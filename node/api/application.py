@@ -6,9 +6,25 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from node.api import agents, blobs, documents, events, job_output, leases, market, orders, problems
+from node.api import (
+    agents,
+    blobs,
+    documentation,
+    documents,
+    events,
+    job_output,
+    leases,
+    market,
+    orders,
+    problems,
+)
 from node.api.services import Services
 from node.version import VERSION
+
+TITLE = "Bingwang node"
+DESCRIPTION = """Who acts signs: the headers `Bingwang-Address`, `-Nonce`, `-Deadline` and `-Signature` carry an
+EIP-712 `Request(method,target,bodyHash,nonce,deadline)` for the market of `/v1/market`. Ids are `0x…` texts, amounts
+and words decimal texts; every failure is a problem document (RFC 9457) with `code`, `cause` and `remedy`."""
 
 
 def application(services: Services) -> FastAPI:
@@ -19,8 +35,18 @@ def application(services: Services) -> FastAPI:
         services.nudges.attach(asyncio.get_running_loop())
         yield
 
-    app = FastAPI(title="Bingwang node", version=VERSION, lifespan=lifespan)
+    app = FastAPI(
+        title=TITLE,
+        description=DESCRIPTION,
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.openapi_version = documentation.OPENAPI_VERSION
     problems.install(app)
     for subject in (market, documents, blobs, orders, job_output, leases, events, agents):
         app.include_router(subject.routes(services))
+    app.include_router(documentation.routes(TITLE))
+    app.mount(documentation.STATIC, documentation.files())
     return app

@@ -8,19 +8,7 @@ from ledger.market.wire import offer_from_plain
 from node.cli.amounts import ask_prices
 from node.cli.quantities import format_mib, format_milli, format_seconds
 
-COLUMNS = (
-    "offer",
-    "domain",
-    "region",
-    "vendor",
-    "free",
-    "core/h",
-    "GiB/h",
-    "disk GiB/h",
-    "GPU/h",
-    "longest",
-    "live",
-)
+COLUMNS = ("offer", "domain", "region", "free", "tokens an hour", "longest", "live")
 
 
 def offer_row(shown: dict[str, Any], decimals: int) -> dict[str, Any]:
@@ -37,6 +25,7 @@ def offer_row(shown: dict[str, Any], decimals: int) -> dict[str, Any]:
         "vendor": ", ".join(names_of(VENDORS, offer.traits.vendors)),
         "features": list(names_of(FEATURES, offer.traits.features)),
         "devices": document.get("devices", []),
+        "disk_limit": document.get("disk_limit", ""),
         "free": _lanes(free),
         "capacity": _lanes(offer.capacity),
         "prices": ask_prices(offer.ask, decimals),
@@ -49,31 +38,38 @@ def offer_row(shown: dict[str, Any], decimals: int) -> dict[str, Any]:
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
     """The table's row in the order of `COLUMNS`."""
-    free, prices = row["free"], row["prices"]
     return (
         row["id"][:12],
         row["domain"],
         row["region"],
-        row["vendor"],
-        _capacity(free),
-        prices["core"],
-        prices["memory_gib"],
-        prices["disk_gib"],
-        prices["gpu"],
+        _capacity(row["free"], row["disk_limit"]),
+        _prices(row["prices"]),
         format_seconds(row["max_seconds"]),
         "yes" if row["live"] else "no",
     )
 
 
-def _capacity(free: dict[str, int]) -> str:
-    parts = [
+def _capacity(free: dict[str, int], disk_limit: str) -> str:
+    lines = [
         f"{format_milli(free['cpu'])} cores",
-        format_mib(free["memory"]),
-        f"{format_mib(free['disk'])} disk",
+        f"{format_mib(free['memory'])} memory",
+        f"{format_mib(free['disk'])} disk" + (f" ({disk_limit} limit)" if disk_limit == "soft" else ""),
     ]
     if free["gpu"]:
-        parts.append(f"{format_milli(free['gpu'])} GPUs with {format_mib(free['gpu_memory'])}")
-    return ", ".join(parts)
+        lines.append(f"{format_milli(free['gpu'])} GPUs with {format_mib(free['gpu_memory'])}")
+    return "\n".join(lines)
+
+
+def _prices(prices: dict[str, str]) -> str:
+    """One line for each thing that costs something."""
+    named = {
+        "core": "core",
+        "memory_gib": "GiB memory",
+        "disk_gib": "GiB disk",
+        "gpu": "GPU",
+        "gpu_memory_gib": "GiB GPU memory",
+    }
+    return "\n".join(f"{prices[key]} {name}" for key, name in named.items() if prices[key] != "0")
 
 
 def _lanes(amount: Quantities) -> dict[str, int]:

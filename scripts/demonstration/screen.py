@@ -75,7 +75,7 @@ class Screen:
                 entry["document"]["domain"],
                 f"{capacity.cpu / 1000:g}",
                 f"{capacity.memory} MiB",
-                f"{capacity.disk} MiB",
+                f"{capacity.disk} MiB {entry['document']['disk_limit']}",
                 prices["core"],
                 prices["memory_gib"],
                 short(entry["id"]),

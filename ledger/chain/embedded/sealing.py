@@ -1,5 +1,8 @@
 """When a block is sealed: soon after the first transaction arrives, or when many wait, or only when told.
 
+Blocks keep a distance, so that a burst shares one; on a chain that rested the first transaction need not
+wait it out, only a moment for others that were sent with it.
+
 After a block with transactions the loop adds empty ones until it stands `finality` deep, so that a follower
 waiting for `finalized` is not left hanging on a quiet grid; then the chain rests and grows no further.
 """
@@ -17,7 +20,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealPolicy:
-    """`seconds` after the first waiting transaction, or `count` of them, whichever comes first.
+    """`seconds` after the block before, and at the latest `seconds` after the first waiting transaction; or
+    as soon as `count` of them wait.
 
     `on_demand` seals only by `evm_mine`. `confirm_seconds` is the pause before each empty block.
     """
@@ -26,6 +30,10 @@ class SealPolicy:
     count: int = 128
     on_demand: bool = False
     confirm_seconds: float = 1.0
+
+
+_GATHERING = 0.1
+"""the part of `seconds` that the first transaction after a rest waits for others"""
 
 
 class SealingLoop:
@@ -42,6 +50,7 @@ class SealingLoop:
         self._seen = 0
         self._first_arrival: float | None = None
         self._confirm_at: float | None = None
+        self._planned_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="sealing", daemon=True)
 
     def start(self) -> None:
@@ -86,10 +95,11 @@ class SealingLoop:
             return self._confirm_at
         if len(self._chain.mempool) >= self._policy.count:
             return now
-        return self._first_arrival + self._policy.seconds
+        gathered = self._first_arrival + _GATHERING * self._policy.seconds
+        return max(gathered, min(self._planned_at, self._first_arrival) + self._policy.seconds)
 
     def _plan(self) -> None:
-        now = time.monotonic()
+        now = self._planned_at = time.monotonic()
         self._first_arrival = now if self._chain.has_ready() else None
         unfinished = self._chain.has_unfinalised_transactions()
         self._confirm_at = now + self._policy.confirm_seconds if unfinished else None

@@ -94,6 +94,14 @@ class TestMarket:
         assert server.call("GET", "/v1/offers?live=true").json()["offers"] == []
         assert server.call("GET", "/v1/offers").json()["offers"][0]["live"] is False
 
+    def test_the_description_is_a_page_that_needs_nothing_from_elsewhere(self, server: NodeServer) -> None:
+        page = server.call("GET", "/docs").text
+        assert "http://" not in page
+        assert "https://" not in page
+        assert server.call("GET", "/docs/static/swagger-ui-bundle.js").status_code == 200
+        paths = server.call("GET", "/openapi.json").json()["paths"]
+        assert "/v1/bids" in paths
+
     def test_an_unknown_path_and_method_are_problems(self, server: NodeServer) -> None:
         check(server.call("GET", "/v1/nothing"), 404, "http-error")
         check(server.call("DELETE", "/v1/market"), 405, "http-error")

@@ -1,6 +1,6 @@
 """What is stored must come out as it went in, for every fact, event and instruction of the kernel."""
 
-# ruff: noqa: ANN401 - a union type has no type of its own
+
 
 import json
 from dataclasses import fields

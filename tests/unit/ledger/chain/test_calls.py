@@ -80,7 +80,7 @@ def read(call: Call, contract: str = MARKET) -> tuple[str, tuple[Any, ...]]:
     return name, decode_abi(function.inputs, call.data[4:])
 
 
-def as_read(value: Any) -> Any:  # noqa: ANN401 - nested words
+def as_read(value: Any) -> Any:
     """Addresses as the decoder gives them."""
     if isinstance(value, tuple | list):
         return tuple(map(as_read, value))
@@ -95,7 +95,7 @@ def test_one_wish_is_its_own_call(wish: Instruction, name: str) -> None:
 
 
 @given(offers, bids, lease_terms, signed_bids, signed_receipts)
-def test_structs_read_back_as_they_were(offer: Any, bid: Any, terms: Any, signed: Any, receipt: Any) -> None:  # noqa: ANN401 - drawn
+def test_structs_read_back_as_they_were(offer: Any, bid: Any, terms: Any, signed: Any, receipt: Any) -> None:
     table = functions(MARKET)
     for name, words in (
         ("registerOffer", offer_words(offer)),

@@ -66,7 +66,7 @@ def camel(name: str) -> str:
     return first + "".join(map(str.capitalize, rest))
 
 
-def word(value: Any) -> bytes:  # noqa: ANN401 - any field of an event
+def word(value: Any) -> bytes:
     if isinstance(value, ClosedBecause):
         value = 1 + list(ClosedBecause).index(value)
     if hasattr(value, "pack"):

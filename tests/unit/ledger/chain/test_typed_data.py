@@ -53,7 +53,7 @@ def theirs(domain: Domain, name: str, members: str, values: dict[str, Any]) -> b
     return bytes(keccak256(b"\x19" + signable.version + signable.header + signable.body))
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 - any member of a signed type
+def plain(value: Any) -> Any:
     if hasattr(value, "pack"):
         return value.pack()
     return "0x" + value.hex() if isinstance(value, bytes) and len(value) == 20 else value

@@ -28,7 +28,7 @@ def test_what_was_not_chosen_is_not_in_the_document() -> None:
     assert not {"envs", "inputs", "outputs", "network", "accelerators", "retry"} & set(plain)
 
 
-def plain_job(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value may be wrong
+def plain_job(**changes: Any) -> dict[str, Any]:
     return a_job().to_plain() | changes
 
 

@@ -1,6 +1,6 @@
 """What a user sees of a job, from its facts alone."""
 
-# ruff: noqa: ANN401 - the changes of a factory are fields of any type
+
 
 from dataclasses import replace
 from typing import Any

@@ -19,7 +19,7 @@ ENTRY = {"Config": "c.json", "RepoTags": ["debian:latest"], "Layers": ["a/layer.
 FILES = {"c.json": CONFIG, "a/layer.tar": b"A" * 700, "b/layer.tar": b"", "other.tar": b"hidden"}
 
 
-def _archive(path: Path, manifest: Any, files: dict[str, bytes] = FILES) -> Path:  # noqa: ANN401  # any JSON
+def _archive(path: Path, manifest: Any, files: dict[str, bytes] = FILES) -> Path:  # any JSON
     with tarfile.open(path, mode="w") as archive:
         for name, data in {**files, "manifest.json": json.dumps(manifest).encode()}.items():
             member = tarfile.TarInfo(name)

@@ -10,7 +10,7 @@ from provider_agent.runtimes.base import ContainerSpec, VolumeMount
 IMAGE = "sha256:" + "ab" * 32
 
 
-def _spec(**changes: Any) -> ContainerSpec:  # noqa: ANN401  # a table of wrong values
+def _spec(**changes: Any) -> ContainerSpec:  # a table of wrong values
     values: dict[str, Any] = {
         "lease": bytes(32),
         "image": IMAGE,
