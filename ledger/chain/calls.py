@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ledger.chain.abi import MARKET, TOKEN, functions
-from ledger.market.bid import Bid, SignedBid
+from ledger.chain.structs import bid_words, offer_words, terms_words
+from ledger.market.bid import SignedBid
 from ledger.market.errors import Rejected
 from ledger.market.identity import NO_DIGEST, Address, Digest, OfferId
 from ledger.market.instructions import (
@@ -80,65 +81,9 @@ def transfer(token: Address, receiver: Address, amount: int) -> Call:
     return Call(to=token, data=functions(TOKEN)["transfer"].call(receiver, amount), gas=120_000)
 
 
-def offer_words(offer: Offer) -> Words:
-    """The contract's `Offer` struct."""
-    return (
-        offer.provider,
-        offer.capacity.pack(),
-        offer.ask.pack(),
-        offer.traits.pack(),
-        offer.min_seconds,
-        offer.max_seconds,
-        offer.valid_until,
-        offer.epoch,
-        offer.salt,
-        offer.document,
-    )
-
-
-def bid_words(bid: Bid) -> Words:
-    """The contract's `Bid` struct."""
-    return (
-        bid.buyer,
-        bid.signer,
-        bid.want.pack(),
-        bid.traits.pack(),
-        bid.limit_rate,
-        bid.max_over_ask_bps,
-        bid.duration,
-        bid.start_by,
-        bid.valid_until,
-        bid.open_after,
-        bid.members,
-        bid.flags,
-        bid.epoch,
-        bid.nonce,
-        bid.job,
-        bid.provider,
-        bid.matcher,
-        bid.continues,
-    )
-
-
 def fill_words(signed: SignedBid, rate: int, offer_index: int = 0) -> Words:
     """The contract's `Fill` struct: which offer, at which rate, for which signed bid."""
     return (offer_index, rate, bid_words(signed.bid), signed.signature[:32], signed.signature[32:])
-
-
-def terms_words(terms: LeaseTerms) -> Words:
-    """The contract's `LeaseTerms` struct."""
-    return (
-        terms.offer,
-        terms.bid,
-        terms.member,
-        terms.provider,
-        terms.buyer,
-        terms.signer,
-        terms.matcher,
-        terms.want.pack(),
-        terms.rate,
-        terms.duration,
-    )
 
 
 def settlement_words(terms: LeaseTerms, signed: SignedReceipt) -> Words:

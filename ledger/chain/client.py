@@ -18,9 +18,10 @@ from web3.exceptions import Web3RPCError
 from web3.types import BlockData, FilterParams, LogReceipt
 
 from ledger.chain.abi import MARKET, TOKEN, events, functions
-from ledger.chain.calls import Call, fill_words, offer_words, settlement_words
+from ledger.chain.calls import Call, fill_words, settlement_words
 from ledger.chain.logs import decode
 from ledger.chain.rpc import TIMEOUT_SECONDS, Rpc, error_message
+from ledger.chain.structs import offer_words
 from ledger.chain.typed_data import Domain, keccak
 from ledger.market.bid import SignedBid
 from ledger.market.errors import LostRace, Rejected

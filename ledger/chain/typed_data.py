@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from eth_hash.auto import keccak as _keccak256
 
+from ledger.chain.structs import bid_words, offer_words, terms_words
 from ledger.market.bid import Bid
 from ledger.market.identity import Address, BidId, Digest, LeaseId, OfferId
 from ledger.market.lease import LeaseTerms
@@ -71,45 +72,13 @@ def _digest(domain: Domain, struct: bytes) -> bytes:
 
 def offer_id(domain: Domain, offer: Offer) -> OfferId:
     """The digest under which the contract registers an offer."""
-    struct = words(
-        OFFER_TYPE,
-        offer.provider,
-        offer.capacity.pack(),
-        offer.ask.pack(),
-        offer.traits.pack(),
-        offer.min_seconds,
-        offer.max_seconds,
-        offer.valid_until,
-        offer.epoch,
-        offer.salt,
-        offer.document,
-    )
+    struct = words(OFFER_TYPE, *offer_words(offer))
     return OfferId(_digest(domain, struct))
 
 
 def bid_id(domain: Domain, bid: Bid) -> BidId:
     """The digest that a bid's buyer signs."""
-    struct = words(
-        BID_TYPE,
-        bid.buyer,
-        bid.signer,
-        bid.want.pack(),
-        bid.traits.pack(),
-        bid.limit_rate,
-        bid.max_over_ask_bps,
-        bid.duration,
-        bid.start_by,
-        bid.valid_until,
-        bid.open_after,
-        bid.members,
-        bid.flags,
-        bid.epoch,
-        bid.nonce,
-        bid.job,
-        bid.provider,
-        bid.matcher,
-        bid.continues,
-    )
+    struct = words(BID_TYPE, *bid_words(bid))
     return BidId(_digest(domain, struct))
 
 
@@ -121,19 +90,7 @@ def receipt_digest(domain: Domain, receipt: UsageReceipt) -> Digest:
 
 def lease_id(domain: Domain, terms: LeaseTerms) -> LeaseId:
     """The lease's name (PROTOCOL "Lease id"): a plain hash with the separator inside, not a digest."""
-    encoded = words(
-        separator(domain),
-        terms.offer,
-        terms.bid,
-        terms.member,
-        terms.provider,
-        terms.buyer,
-        terms.signer,
-        terms.matcher,
-        terms.want.pack(),
-        terms.rate,
-        terms.duration,
-    )
+    encoded = words(separator(domain), *terms_words(terms))
     return LeaseId(keccak(encoded))
 
 

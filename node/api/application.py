@@ -22,9 +22,10 @@ from node.api.services import Services
 from node.version import VERSION
 
 TITLE = "Bingwang node"
-DESCRIPTION = """Who acts signs: the headers `Bingwang-Address`, `-Nonce`, `-Deadline` and `-Signature` carry an
-EIP-712 `Request(method,target,bodyHash,nonce,deadline)` for the market of `/v1/market`. Ids are `0x…` texts, amounts
-and words decimal texts; every failure is a problem document (RFC 9457) with `code`, `cause` and `remedy`."""
+DESCRIPTION = """Who acts signs: the headers `Bingwang-Address`, `-Nonce`, `-Deadline` and `-Signature`
+carry an EIP-712 `Request(method,target,bodyHash,nonce,deadline)` for the market of `/v1/market`. Ids are
+`0x…` texts, amounts and words decimal texts; every failure is a problem document (RFC 9457) with `code`,
+`cause` and `remedy`."""
 
 
 def application(services: Services) -> FastAPI:

@@ -1,7 +1,5 @@
 """What is stored must come out as it went in, for every fact, event and instruction of the kernel."""
 
-
-
 import json
 from dataclasses import fields
 from typing import Any, get_args

@@ -11,16 +11,14 @@ from ledger.chain.calls import (
     MAX_ITEMS,
     Call,
     approve,
-    bid_words,
     deposit,
     fill_words,
     market_call,
-    offer_words,
     settlement_words,
-    terms_words,
     transfer,
     withdraw,
 )
+from ledger.chain.structs import bid_words, offer_words, terms_words
 from ledger.market.bid import SignedBid
 from ledger.market.errors import Rejected
 from ledger.market.identity import LeaseId, OfferId

@@ -1,7 +1,5 @@
 """What a user sees of a job, from its facts alone."""
 
-
-
 from dataclasses import replace
 from typing import Any
 
