@@ -25,7 +25,8 @@ def read(path: str) -> tuple[np.ndarray, np.ndarray]:
 
 def softmax(scores: np.ndarray) -> np.ndarray:
     odds = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
+    shares: np.ndarray = odds / odds.sum(axis=1, keepdims=True)
+    return shares
 
 
 def train(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:

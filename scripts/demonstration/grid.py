@@ -81,14 +81,14 @@ class Grid:
     def await_offers(self, count: int) -> list[dict[str, Any]]:
         """The live offers, once there are `count`."""
         until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until:
+        offers: list[dict[str, Any]] = []
+        while len(offers) < count:
+            if time.monotonic() > until:
+                raise DidNotStart(f"Only {len(offers)} offers are live.\n{self._tails()}")
             self._check_alive()
-            answer = httpx.get(f"{self.node_url}/v1/offers?live=true").json()
-            offers: list[dict[str, Any]] = answer["offers"]
-            if len(offers) >= count:
-                return offers
             time.sleep(0.1)
-        raise DidNotStart(f"Only {len(offers)} offers are live.\n{self._tails()}")
+            offers = httpx.get(f"{self.node_url}/v1/offers?live=true").json()["offers"]
+        return offers
 
     def bingwang(self, *arguments: str) -> Any:  # noqa: ANN401 - the command's JSON
         """Carry out one command line, in this process to spare the imports; its JSON answer."""

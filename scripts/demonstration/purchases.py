@@ -156,14 +156,13 @@ class Shop:
 
     def _await_state(self, submitted: SubmittedJob, *states: str) -> Plain:
         until = time.monotonic() + SETTLE_SECONDS
-        while time.monotonic() < until:
-            job = self.buyer.status(submitted.job)
-            if job["state"] in states:
-                return job
-            if job["state"] in ("failed", "refused", "lost", "lapsed"):
-                break
+        job = self.buyer.status(submitted.job)
+        while job["state"] not in states:
+            if time.monotonic() > until or job["state"] in ("failed", "refused", "lost", "lapsed"):
+                raise WentWrong(f"The job is {job['state']}: {job['cause']}")
             time.sleep(0.1)
-        raise WentWrong(f"The job is {job['state']}: {job['cause']}")
+            job = self.buyer.status(submitted.job)
+        return job
 
     def _settled(self, submitted: SubmittedJob) -> Plain:
         job = wait_settled(self.buyer, submitted.job)
