@@ -1,6 +1,6 @@
 """Valid values of the market with every field filled; a test names only the fields it is about."""
 
-# ruff: noqa: ANN401 - the changes of a factory are fields of any type
+
 
 from dataclasses import replace
 from hashlib import sha256

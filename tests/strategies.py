@@ -150,7 +150,7 @@ offer_documents = st.builds(
 )
 
 
-def _mostly(usual: Any, *rare: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 - values of any field
+def _mostly(usual: Any, *rare: Any) -> st.SearchStrategy[Any]:
     """Eight times in ten the usual value: a market where nearly nothing matches tests nearly nothing."""
     return st.sampled_from([usual] * 4 * len(rare) + list(rare))
 

@@ -188,6 +188,17 @@ def test_a_job_that_began_late_stops_before_anybody_may_close_its_lease() -> Non
     assert state.stop_at(PACE) == T + 600_000 + PACE.grace - PACE.margin < late + 600_000
 
 
+def test_a_short_grace_leaves_a_stopping_job_less_time_so_that_its_last_receipt_still_counts() -> None:
+    hasty = Pace(interval=2 * MS, grace=4 * MS)
+    running, _ = after(*UP)
+    state, asked = handle(running, LeaseTerminated(at=T + 2_000, ended_after=1), hasty)
+    (stopping,) = asked
+    assert isinstance(stopping, StopContainer)
+    assert T + 2_000 + stopping.grace * MS < state.closable_at(hasty.grace) - hasty.margin // 2
+    _, asked = handle(running, LeaseTerminated(at=T + 9_000, ended_after=1), hasty)
+    assert asked == (StopContainer(grace=0),)
+
+
 def test_the_buyers_termination_stops_the_job_and_bounds_its_bill() -> None:
     state, asked = after(*UP, LeaseTerminated(at=T + 4_000, ended_after=3))
     assert asked[-1] == (StopContainer(grace=PACE.stop_grace),)

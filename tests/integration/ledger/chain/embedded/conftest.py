@@ -1,4 +1,4 @@
-# ruff: noqa: ANN401  # web3.py's results are dynamically typed
+# web3.py's results are dynamically typed
 """A fresh grid with the test token on it, served in this process or in one that can be killed."""
 
 import subprocess

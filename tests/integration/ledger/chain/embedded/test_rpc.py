@@ -1,4 +1,4 @@
-# ruff: noqa: ANN401  # web3.py's results are dynamically typed
+# web3.py's results are dynamically typed
 """web3.py, unmodified, gets from the embedded chain what it gets from a public node."""
 
 import json

@@ -1,4 +1,4 @@
-# ruff: noqa: ANN401  # web3.py's results are dynamically typed
+# web3.py's results are dynamically typed
 """The chain's process can be stopped, killed and started again, and there is only ever one."""
 
 import signal
