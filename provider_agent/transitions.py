@@ -14,7 +14,7 @@ from provider_agent.instructions import (
     Settle,
     StopContainer,
 )
-from provider_agent.lease_state import Ending, LeaseState, Pace, Stage
+from provider_agent.lease_state import MS, Ending, LeaseState, Pace, Stage
 
 Step = tuple[LeaseState, tuple[Instruction, ...]]
 
@@ -46,9 +46,11 @@ def give_up(state: LeaseState, at: int, why: Ending) -> Step:
 
 
 def stop(state: LeaseState, at: int, why: Ending, pace: Pace) -> Step:
-    """End a running job, for the reason that will be reported."""
+    """End a running job, for the reason that will be reported; a job that is slow to go is not waited for
+    so long that its last receipt would come too late."""
     state = replace(enter(state, Stage.STOPPING, at), ending=why)
-    return state, (StopContainer(grace=pace.stop_grace),)
+    left = (state.closable_at(pace.grace) - pace.margin // 2 - at) // MS
+    return state, (StopContainer(grace=min(pace.stop_grace, max(0, left))),)
 
 
 def clean(state: LeaseState, at: int) -> Step:

@@ -23,7 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ledger.market.identity import LeaseId, from_text  # noqa: E402 - after the path, see above
+from ledger.market.errors import MarketError  # noqa: E402 - after the path, see above
+from ledger.market.identity import LeaseId, from_text  # noqa: E402
 from ledger.market.job import Image, Job  # noqa: E402
 from node.buyer import Buyer, PreparedJob  # noqa: E402
 from node.cli.session import Session  # noqa: E402
@@ -31,7 +32,7 @@ from provider_agent.runtimes.base import JOB_GID, JOB_HOME, JOB_UID  # noqa: E40
 from provider_agent.runtimes.docker import DockerRuntime, container_name  # noqa: E402
 from provider_agent.runtimes.engine import Engine  # noqa: E402
 from provider_agent.runtimes.hardening import LOG_MAX_BYTES  # noqa: E402
-from scripts.demonstration.grid import PROVIDERS, Grid  # noqa: E402
+from scripts.demonstration.grid import PROVIDERS, DidNotStart, Grid  # noqa: E402
 
 RUNS = 30
 OVERHEAD_GOAL_S = 2.0
@@ -218,4 +219,7 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (MarketError, DidNotStart) as failure:
+        sys.exit(f"The measurement failed: {failure}")
