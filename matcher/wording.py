@@ -81,9 +81,7 @@ def _validity(pair: Pair) -> str:
         return f"the bid was valid until {bid.valid_until}, it is {at}"
     if at > bid.start_by:
         return f"the bid had to start by {bid.start_by}, it is {at}"
-    return (
-        f"the lease could last until {at + bid.duration}, the offer ends at {pair.offer.offer.valid_until}"
-    )
+    return f"the lease could last until {at + bid.duration}, the offer ends at {pair.offer.offer.valid_until}"
 
 
 def _domain(pair: Pair) -> str:

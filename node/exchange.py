@@ -36,13 +36,13 @@ from matcher.book import BidPlaced, BidRemoved, Book
 from matcher.clearing import Match, clear
 from matcher.explanation import explain
 from matcher.orders import BidOrder
-from node.admission import Order, read_job, replayed
-from node.funds import Funds
-from node.planning import Planner, open_key
-from node.presence import Heartbeat, Presence
-from node.refusal import NoMatch, eligible_plain, excluded_plain
-from node.resting import HOPELESS, INCLUSION_SECONDS, Pauses, rests_until
-from node.standing_book import StandingBook, order_of
+from node.trading.admission import Order, read_job, replayed
+from node.trading.funds import Funds
+from node.trading.planning import Planner, open_key
+from node.trading.presence import Heartbeat, Presence
+from node.trading.refusal import NoMatch, eligible_plain, excluded_plain
+from node.trading.resting import HOPELESS, INCLUSION_SECONDS, Pauses, rests_until
+from node.trading.standing_book import StandingBook, order_of
 
 _NEWEST = (1 << 62) - 1
 _SKIPPED = "bid-skipped"

@@ -19,8 +19,8 @@ from ledger.market.lifecycle import LeaseState
 from ledger.market.outbox import IntentState
 from ledger.market.reasons import SkipReason
 from node.exchange import Exchange
-from node.planning import open_key
-from node.settlement import Settlement
+from node.trading.planning import open_key
+from node.trading.settlement import Settlement
 
 _log = logging.getLogger(__name__)
 LONGEST_PAUSE = 5.0

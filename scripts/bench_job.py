@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 from ledger.market.errors import MarketError  # noqa: E402 - after the path, see above
 from ledger.market.identity import LeaseId, from_text  # noqa: E402
 from ledger.market.job import Image, Job  # noqa: E402
-from node.buyer import Buyer, PreparedJob  # noqa: E402
+from node.buying.buyer import Buyer, PreparedJob  # noqa: E402
 from node.cli.session import Session  # noqa: E402
 from provider_agent.runtimes.base import JOB_GID, JOB_HOME, JOB_UID  # noqa: E402
 from provider_agent.runtimes.docker import DockerRuntime, container_name  # noqa: E402

@@ -1,7 +1,5 @@
 """Valid values of the market with every field filled; a test names only the fields it is about."""
 
-
-
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any

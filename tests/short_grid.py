@@ -26,10 +26,10 @@ from ledger.chain.embedded.server import url_of
 from ledger.chain.keys import open_keystore
 from ledger.chain.typed_data import Domain
 from ledger.market.identity import Address, from_text, text
-from node.buyer import Buyer
-from node.client import Identity, NodeClient
-from node.nonces import NonceCounter
-from node.profile import read_profile
+from node.buying.buyer import Buyer
+from node.buying.client import Identity, NodeClient
+from node.buying.nonces import NonceCounter
+from node.buying.profile import read_profile
 from scripts.demonstration.grid import Grid
 from tests.engine import busybox_image, engine_url
 

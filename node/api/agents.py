@@ -11,7 +11,7 @@ from ledger.market.identity import Address, OfferId, from_text
 from ledger.market.plain import Reader
 from node.api.authentication import Credentials
 from node.api.services import Services, json_of
-from node.presence import Heartbeat
+from node.trading.presence import Heartbeat
 
 TARGET = "/v1/agent"
 POLICY_VIOLATION = 1008

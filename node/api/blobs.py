@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ledger.market.errors import Rejected
 from node.api.services import Number, Services, Unknown, body_of
-from node.blobs import Progress
+from node.relay.blobs import Progress
 
 _MOST_DIGITS = 16
 

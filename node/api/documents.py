@@ -12,9 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from ledger.chain.documents import canonical, document_hash
 from ledger.market.identity import Digest, from_text, text
 from ledger.market.job import KIND
-from node.admission import DOCUMENT_LIMIT
 from node.api.authentication import Forbidden
 from node.api.services import Services, Unknown, body_of, json_of
+from node.trading.admission import DOCUMENT_LIMIT
 
 
 def routes(services: Services) -> APIRouter:

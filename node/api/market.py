@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from ledger.books.rows import OfferUsage
 from ledger.market.resource import Quantities
 from node.api.services import Services
-from node.standing_book import known_document
+from node.trading.standing_book import known_document
 from node.views import offer_view
 
 

@@ -11,9 +11,9 @@ from ledger.market.job import Job
 from ledger.market.money import escrow_for
 from ledger.market.plain import Reader
 from ledger.market.wire import Plain, bid_from_plain, signed_bid_from_plain
-from node.admission import DOCUMENT_LIMIT, Order, admit
 from node.api.services import Services, body_of, json_of
-from node.resting import INCLUSION_SECONDS
+from node.trading.admission import DOCUMENT_LIMIT, Order, admit
+from node.trading.resting import INCLUSION_SECONDS
 from node.views import job_view
 
 ORDER_LIMIT = 4 * DOCUMENT_LIMIT

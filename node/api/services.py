@@ -13,12 +13,12 @@ from ledger.books.rows import JobRow, LeaseRow
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, BidId, LeaseId, from_text, text
 from node.api.authentication import Authentication, Credentials, Forbidden
-from node.blobs import BlobStore
 from node.exchange import Exchange
-from node.job_logs import JobLogs
-from node.nudges import Nudges
+from node.relay.blobs import BlobStore
+from node.relay.job_logs import JobLogs
+from node.relay.nudges import Nudges
 from node.settings import NodeSettings
-from node.settlement import Settlement
+from node.trading.settlement import Settlement
 
 Number = Annotated[int, Query(ge=0, le=(1 << 53) - 1)]
 """a count in a query: what JSON, files and the books can all hold"""

@@ -9,9 +9,9 @@ from ledger.books.rows import EventRow
 from ledger.chain.client import MarketClient
 from ledger.market.events import Logged
 from ledger.market.identity import Address
+from node.buying.client import NodeClient
 from node.cli.job_view import moment
 from node.cli.output import console, document, line, printable
-from node.client import NodeClient
 from node.views import event_view
 
 Source = Iterator[dict[str, Any]]

@@ -151,10 +151,10 @@ def join(
     import time
     from contextlib import closing
 
+    from node.buying.client import NodeClient
+    from node.buying.profile import profile_from_market, write_profile
     from node.cli.home import home
     from node.cli.output import Output, pairs
-    from node.client import NodeClient
-    from node.profile import profile_from_market, write_profile
 
     with closing(NodeClient(url, time.time, secrets.randbits)) as client:
         profile = profile_from_market(client.market(), url, rpc)

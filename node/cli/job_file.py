@@ -11,10 +11,18 @@ from ledger.market.domains import check_pattern
 from ledger.market.errors import Rejected
 from ledger.market.identity import from_text
 from ledger.market.job import Accelerators, Image, InputFile, check_path
+from node.buying.draft import (
+    BUYER_SIGNS,
+    NODE_SIGNS,
+    ArchiveImage,
+    EngineImage,
+    ImageSource,
+    JobDraft,
+    LocalInput,
+)
 from node.cli.amounts import parse_price
 from node.cli.quantities import parse_count, parse_milli, parse_size, parse_time, parse_yes
 from node.cli.yaml_section import Section, compose
-from node.draft import BUYER_SIGNS, NODE_SIGNS, ArchiveImage, EngineImage, ImageSource, JobDraft, LocalInput
 
 MAX_BYTES = 256 * 1024
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")

@@ -43,12 +43,12 @@ def push(
     as_json: Json = False,
 ) -> None:
     """Bring an image to the node; prints the line for the job file."""
+    from node.buying.draft import ArchiveImage
+    from node.buying.images import image_line, resolve
+    from node.buying.transfers import upload
     from node.cli.job_file import image_source
     from node.cli.output import Output
     from node.cli.session import Session
-    from node.draft import ArchiveImage
-    from node.images import image_line, resolve
-    from node.transfers import upload
 
     output = Output(as_json=as_json)
     named = ArchiveImage(path=source) if Path(source).is_file() else image_source(source)

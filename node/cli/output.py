@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from node.progress import Progress, no_progress
+from node.buying.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,7 +11,11 @@ from ledger.market.errors import MarketError, Rejected
 from ledger.market.identity import BidId, text
 from ledger.market.money import escrow_for
 from ledger.market.receipt import SignedReceipt
-from node.buyer import PreparedJob, SubmittedJob
+from node.buying.buyer import PreparedJob, SubmittedJob
+from node.buying.client import Plain
+from node.buying.cosigner import Cosigner
+from node.buying.draft import BUYER_SIGNS, JobDraft
+from node.buying.following import Observer, follow, wait_settled
 from node.cli.amounts import format_amount, format_rate
 from node.cli.estimates import explain_refusal, render_estimate
 from node.cli.failures import DONE, JOB_FAILED
@@ -19,10 +23,6 @@ from node.cli.job_view import figures, newest_lease
 from node.cli.output import Output, pairs, printable
 from node.cli.quantities import format_seconds
 from node.cli.session import Session
-from node.client import Plain
-from node.cosigner import Cosigner
-from node.draft import BUYER_SIGNS, JobDraft
-from node.following import Observer, follow, wait_settled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

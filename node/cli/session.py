@@ -19,11 +19,11 @@ from ledger.chain.typed_data import Domain
 from ledger.chain.wallet import Patience, send_and_wait
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, BidId, from_text, text
-from node.buyer import Buyer
+from node.buying.buyer import Buyer
+from node.buying.client import Identity, NodeClient
+from node.buying.nonces import NonceCounter
+from node.buying.profile import Profile, read_profile
 from node.cli.home import Home, home, no_wallet, password
-from node.client import Identity, NodeClient
-from node.nonces import NonceCounter
-from node.profile import Profile, read_profile
 
 _ID_TEXT = 66
 

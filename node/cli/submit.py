@@ -8,7 +8,7 @@ import typer
 from node.cli.options import EngineUrl, Json, PasswordFile, Wallet
 
 if TYPE_CHECKING:
-    from node.draft import JobDraft
+    from node.buying.draft import JobDraft
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show price and offers; sign and send nothing.")]
 Attach = Annotated[bool, typer.Option("--attach", help="Follow it, and agree to its usage with my own key.")]
@@ -84,10 +84,10 @@ def _draft(
     limits: tuple[str, str],
     decimals: int,
 ) -> "JobDraft":
+    from node.buying.draft import JobDraft
     from node.cli.amounts import parse_price
     from node.cli.job_file import image_source
     from node.cli.quantities import parse_milli, parse_size, parse_time
-    from node.draft import JobDraft
 
     return JobDraft(
         name="run",

@@ -12,10 +12,10 @@ from rich.markup import escape
 from ledger.chain.client import MarketClient
 from ledger.market.errors import Rejected
 from ledger.market.identity import text
-from node.buyer import Buyer, PreparedJob, SubmittedJob
+from node.buying.buyer import Buyer, PreparedJob, SubmittedJob
+from node.buying.client import Plain
+from node.buying.following import wait_settled
 from node.cli.job_file import parse_job_file
-from node.client import Plain
-from node.following import wait_settled
 from scripts.demonstration.record import Record
 from scripts.demonstration.screen import Screen, short
 

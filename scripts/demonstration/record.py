@@ -9,7 +9,7 @@ from typing import Any
 from ledger.chain.client import MarketClient
 from ledger.market.facts import OutputFile
 from ledger.market.identity import Address, from_text, text
-from node.profile import Profile
+from node.buying.profile import Profile
 
 FEE = "0"
 """the market of this release takes no fee"""

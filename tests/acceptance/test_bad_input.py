@@ -18,7 +18,7 @@ from ledger.market.errors import MarketError
 from ledger.market.identity import BidId, from_text
 from ledger.market.job import Image, Job
 from ledger.market.wire import signed_bid_to_plain
-from node.buyer import Buyer
+from node.buying.buyer import Buyer
 from tests.engine import busybox_image
 from tests.short_grid import CHEAP, Outcome, ShortGrid, short_grid
 

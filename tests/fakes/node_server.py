@@ -16,9 +16,9 @@ from ledger.market.wire import signed_bid_to_plain
 from node.api.application import application
 from node.api.authentication import Authentication
 from node.api.services import Services
-from node.blobs import BlobStore
-from node.job_logs import JobLogs
-from node.nudges import Nudges
+from node.relay.blobs import BlobStore
+from node.relay.job_logs import JobLogs
+from node.relay.nudges import Nudges
 from node.settings import NodeSettings
 from tests.fakes.node_twin import DOMAIN, NODE, NodeTwin
 

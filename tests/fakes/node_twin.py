@@ -29,11 +29,11 @@ from ledger.market.offer_document import OfferDocument
 from ledger.market.outbox import TxIntent
 from ledger.market.policy import EMBEDDED
 from ledger.market.state import MarketState
-from node import settlement
-from node.admission import Order, admit
 from node.exchange import Exchange
 from node.loops import Sending, Sweeping
-from node.presence import Heartbeat, Presence
+from node.trading import settlement
+from node.trading.admission import Order, admit
+from node.trading.presence import Heartbeat, Presence
 from tests.factories import NOW, a_digest, a_job, an_address, an_offer
 
 DOMAIN = Domain(chain_id=77, market=an_address("market"))

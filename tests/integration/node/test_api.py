@@ -21,7 +21,7 @@ from ledger.market.job import Image, InputFile, Job
 from ledger.market.lifecycle import JobState
 from ledger.market.offer_document import OfferDocument
 from ledger.market.receipt import UsageReceipt
-from node.presence import Heartbeat
+from node.trading.presence import Heartbeat
 from tests.factories import a_digest, a_job, an_offer
 from tests.fakes.node_server import BLOB_LIMIT, CHUNK_LIMIT, NodeServer, order_plain
 from tests.fakes.node_twin import BUYER, DOMAIN, OTHER, RATE, NodeTwin

@@ -11,9 +11,9 @@ from ledger.market.identity import OfferId
 from ledger.market.lifecycle import JobState, LeaseState
 from ledger.market.outbox import IntentState, TxIntent
 from ledger.market.resource import Quantities
-from node.admission import Order
-from node.presence import Heartbeat
-from node.resting import INCLUSION_SECONDS
+from node.trading.admission import Order
+from node.trading.presence import Heartbeat
+from node.trading.resting import INCLUSION_SECONDS
 from tests.factories import a_digest, a_job, an_address, an_offer
 from tests.fakes.node_twin import BUYER, DOMAIN, LOST_AFTER, OTHER, RATE, TIMEOUT, NodeTwin
 

@@ -4,8 +4,8 @@ import pytest
 
 from ledger.market.errors import Rejected
 from ledger.market.job import Accelerators, Image, InputFile
+from node.buying.draft import ArchiveImage, EngineImage, LocalInput
 from node.cli.job_file import parse_job_file
-from node.draft import ArchiveImage, EngineImage, LocalInput
 
 DECIMALS = 6
 CONFIG = "sha256:" + "ab" * 32

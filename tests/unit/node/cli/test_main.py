@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from ledger.market.identity import Address
 from ledger.market.policy import EMBEDDED
+from node.buying.profile import Profile, write_profile
 from node.cli.failures import show, unforeseen, wants_json
 from node.cli.main import run
-from node.profile import Profile, write_profile
 
 NOWHERE = "http://127.0.0.1:9"
 

@@ -25,14 +25,14 @@ from ledger.market.job import InputFile, Job
 from ledger.market.lease import LeaseTerms
 from ledger.market.lifecycle import JobState
 from ledger.market.wire import bid_to_plain, signed_bid_to_plain, terms_from_plain
-from node.bidding import Parties, bid_for
-from node.client import NodeClient, Plain
-from node.draft import BUYER_SIGNS, NODE_SIGNS, JobDraft
-from node.images import SaveImage, no_engine, resolve
-from node.nonces import NonceCounter
-from node.profile import Profile
-from node.progress import Progress, no_progress
-from node.transfers import LocalBlob, download, read_blob, upload
+from node.buying.bidding import Parties, bid_for
+from node.buying.client import NodeClient, Plain
+from node.buying.draft import BUYER_SIGNS, NODE_SIGNS, JobDraft
+from node.buying.images import SaveImage, no_engine, resolve
+from node.buying.nonces import NonceCounter
+from node.buying.profile import Profile
+from node.buying.progress import Progress, no_progress
+from node.buying.transfers import LocalBlob, download, read_blob, upload
 
 FINAL_STATES = tuple(state.value for state in JobState if state.final)
 POLL_SECONDS = 0.3

@@ -13,8 +13,8 @@ from ledger.market.errors import Rejected
 from ledger.market.identity import NOBODY, Address
 from ledger.market.job import Accelerators, Job
 from ledger.market.resource import Quantities
-from node.admission import Order, admit, tag_of
-from node.resting import INCLUSION_SECONDS
+from node.trading.admission import Order, admit, tag_of
+from node.trading.resting import INCLUSION_SECONDS
 from tests.factories import HOUR, NOW, a_bid, a_digest, a_job, an_address
 
 DOMAIN = Domain(chain_id=77, market=an_address("market"))

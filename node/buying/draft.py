@@ -1,6 +1,6 @@
 """A job before its files are known by their hashes: what a person writes, in the kernel's units.
 
-The kernel's `Job` names every file by its sha256; a draft names files on this machine. `node.buyer`
+The kernel's `Job` names every file by its sha256; a draft names files on this machine. `node.buying.buyer`
 reads them and makes the one from the other.
 """
 

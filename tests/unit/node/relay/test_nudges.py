@@ -1,6 +1,6 @@
 import asyncio
 
-from node.nudges import Nudges
+from node.relay.nudges import Nudges
 
 
 def test_a_nudge_reaches_the_subscribers_of_its_topic_alone() -> None:

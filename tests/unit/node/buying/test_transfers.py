@@ -12,8 +12,8 @@ from ledger.chain.typed_data import Domain
 from ledger.market.errors import Broken, LostRace, Rejected
 from ledger.market.facts import OutputFile
 from ledger.market.identity import Address
-from node.client import Identity, NodeClient
-from node.transfers import CHUNK, download, read_blob, upload
+from node.buying.client import Identity, NodeClient
+from node.buying.transfers import CHUNK, download, read_blob, upload
 
 IDENTITY = Identity(domain=Domain(chain_id=7, market=Address(b"\1" * 20)), key=LocalKey(b"\5" * 32))
 

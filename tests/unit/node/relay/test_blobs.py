@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ledger.market.errors import LostRace, Rejected, Unavailable
-from node.blobs import BlobStore, OversizedUpload, Progress
+from node.relay.blobs import BlobStore, OversizedUpload, Progress
 
 DATA = bytes(range(256)) * 8
 NAME = sha256(DATA).hexdigest()

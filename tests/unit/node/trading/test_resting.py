@@ -4,7 +4,7 @@ from ledger.books.rows import JobRow
 from ledger.market.bid import SignedBid
 from ledger.market.identity import BidId, LeaseId
 from ledger.market.lifecycle import JobState
-from node.resting import (
+from node.trading.resting import (
     FIRST_PAUSE_SECONDS,
     INCLUSION_SECONDS,
     LONGEST_PAUSE_SECONDS,

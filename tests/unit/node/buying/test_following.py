@@ -10,8 +10,8 @@ import pytest
 from ledger.market.errors import MarketError, Rejected, Unavailable
 from ledger.market.identity import BidId, Digest, LeaseId
 from ledger.market.receipt import SignedReceipt, UsageReceipt
-from node.buyer import LogPiece
-from node.following import Observer, follow
+from node.buying.buyer import LogPiece
+from node.buying.following import Observer, follow
 
 JOB = BidId(b"\x0a" * 32)
 LAST = SignedReceipt(

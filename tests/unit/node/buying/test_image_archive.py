@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ledger.market.errors import Rejected
-from node.image_archive import read_config_digest
+from node.buying.image_archive import read_config_digest
 
 CONFIG = b'{"architecture":"amd64"}'
 NAME = hashlib.sha256(CONFIG).hexdigest()

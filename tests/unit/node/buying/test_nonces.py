@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ledger.market.errors import Rejected
-from node.nonces import NonceCounter
+from node.buying.nonces import NonceCounter
 
 
 def test_nonces_run_on_from_where_the_file_stands(tmp_path: Path) -> None:

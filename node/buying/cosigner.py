@@ -21,7 +21,7 @@ from ledger.market.lease import Lease, LeaseTerms
 from ledger.market.offer_document import offer_document_from_plain
 from ledger.market.receipt import SignedReceipt, UsageReceipt
 from ledger.market.wire import bid_from_plain, offer_from_plain, signed_receipt_to_plain, terms_from_plain
-from node.client import NodeClient, Plain
+from node.buying.client import NodeClient, Plain
 
 
 class LeaseSource(Protocol):

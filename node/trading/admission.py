@@ -16,7 +16,7 @@ from ledger.market.errors import LostRace, Rejected
 from ledger.market.identity import NO_DIGEST, Address, BidId, Digest, text
 from ledger.market.job import Job, job_from_plain
 from ledger.market.model import check_bid
-from node.resting import INCLUSION_SECONDS
+from node.trading.resting import INCLUSION_SECONDS
 
 DOCUMENT_LIMIT = 64 << 10
 """bytes of one document in canonical form"""

@@ -21,9 +21,9 @@ from ledger.market.offer_document import OfferDocument
 from ledger.market.resource import Quantities
 from ledger.market.traits import Traits
 from ledger.market.wire import bid_to_plain, offer_to_plain, terms_to_plain
-from node.bidding import Parties, bid_for
-from node.client import Identity, NodeClient
-from node.cosigner import Cosigner
+from node.buying.bidding import Parties, bid_for
+from node.buying.client import Identity, NodeClient
+from node.buying.cosigner import Cosigner
 
 DOMAIN = Domain(chain_id=7, market=Address(b"\1" * 20))
 KEY = LocalKey(b"\5" * 32)

@@ -10,7 +10,7 @@ from ledger.chain.signatures import recover
 from ledger.chain.typed_data import Domain, keccak, request_digest
 from ledger.market.errors import Broken, LostRace, MarketError, Rejected, Unavailable
 from ledger.market.identity import Address, from_text, text
-from node.client import Identity, NodeClient, parse_events
+from node.buying.client import Identity, NodeClient, parse_events
 
 URL = "http://node.test"
 DOMAIN = Domain(chain_id=7, market=Address(b"\1" * 20))

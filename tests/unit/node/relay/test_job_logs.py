@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ledger.market.errors import LostRace
 from ledger.market.identity import LeaseId
-from node.job_logs import JobLogs
+from node.relay.job_logs import JobLogs
 from tests.factories import a_digest
 
 LEASE = LeaseId(a_digest("lease"))

@@ -18,11 +18,11 @@ from ledger.market.identity import Address, BidId, LeaseId
 from ledger.market.job import Image, job_from_plain
 from ledger.market.policy import EMBEDDED
 from ledger.market.wire import signed_bid_from_plain
-from node.buyer import Buyer
-from node.client import Identity, NodeClient
-from node.draft import EngineImage, JobDraft, LocalInput
-from node.nonces import NonceCounter
-from node.profile import Profile
+from node.buying.buyer import Buyer
+from node.buying.client import Identity, NodeClient
+from node.buying.draft import EngineImage, JobDraft, LocalInput
+from node.buying.nonces import NonceCounter
+from node.buying.profile import Profile
 
 KEY = LocalKey(b"\5" * 32)
 PROFILE = Profile(

@@ -2,7 +2,7 @@ from typing import Any
 
 from matcher.book import Book, OfferListed
 from matcher.explanation import explain
-from node.refusal import SHOWN, NoMatch, eligible_plain
+from node.trading.refusal import SHOWN, NoMatch, eligible_plain
 from tests.factories import a_digest, bid_order, offer_order
 
 

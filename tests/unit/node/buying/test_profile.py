@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ledger.market.errors import Rejected
-from node.profile import profile_from_market, read_profile, write_profile
+from node.buying.profile import profile_from_market, read_profile, write_profile
 
 MARKET: dict[str, object] = {
     "chain_id": 7,

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from ledger.market.errors import MarketError, Unavailable
 from ledger.market.identity import BidId
 from ledger.market.receipt import SignedReceipt
-from node.buyer import FINAL_STATES, Buyer
-from node.client import Plain
-from node.cosigner import Cosigner
+from node.buying.buyer import FINAL_STATES, Buyer
+from node.buying.client import Plain
+from node.buying.cosigner import Cosigner
 
 _PATIENCE_SECONDS = 60.0
 _STEP_SECONDS = 0.5

@@ -1,7 +1,7 @@
 """The buyer's side of the node's HTTP API: signs what acts, and gives the node's errors their kind again.
 
 Nothing here trusts the node with money or content: bids, receipts and requests are signed for one market,
-blobs are checked against their sha256 (`node.transfers`). Addresses and shapes are those of the API's
+blobs are checked against their sha256 (`node.buying.transfers`). Addresses and shapes are those of the API's
 own description (`/docs` of a running node).
 """
 

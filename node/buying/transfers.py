@@ -7,8 +7,8 @@ from pathlib import Path
 from ledger.market.errors import Broken, LostRace, Rejected
 from ledger.market.facts import OutputFile
 from ledger.market.job import check_path
-from node.client import NodeClient
-from node.progress import Progress, no_progress
+from node.buying.client import NodeClient
+from node.buying.progress import Progress, no_progress
 
 CHUNK = 4 << 20
 _ROUNDS = 20

@@ -1,5 +1,5 @@
 from ledger.market.identity import OfferId
-from node.presence import Heartbeat, Presence
+from node.trading.presence import Heartbeat, Presence
 from tests.factories import NOW, a_digest, an_address
 
 OFFER = OfferId(a_digest("offer"))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from ledger.market.demand import check_bid_says
 from ledger.market.identity import Address, Digest
 from ledger.market.job import Image, Job
-from node.bidding import OPENING_SECONDS, Parties, bid_for
+from node.buying.bidding import OPENING_SECONDS, Parties, bid_for
 
 PARTIES = Parties(buyer=Address(b"\1" * 20), signer=Address(b"\2" * 20), matcher=Address(b"\3" * 20), epoch=4)
 JOB = Job(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from ledger.market.errors import Rejected
 from ledger.market.job import Image
-from node.draft import ArchiveImage, EngineImage, ImageSource
-from node.image_archive import read_config_digest
-from node.progress import Progress, no_progress
-from node.transfers import LocalBlob, read_blob
+from node.buying.draft import ArchiveImage, EngineImage, ImageSource
+from node.buying.image_archive import read_config_digest
+from node.buying.progress import Progress, no_progress
+from node.buying.transfers import LocalBlob, read_blob
 
 SaveImage = Callable[[str], Path]
 """The archive file of an image that this machine's engine knows under a reference."""
