@@ -18,9 +18,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PYTHON = ROOT / ".venv" / "bin" / "python"
+if find_spec("eth_account") is None:  # started outside an environment that has what the lock names
+    subprocess.run(["bash", "-c", "source scripts/setup"], cwd=ROOT, check=True)
+    os.execv(PYTHON, [str(PYTHON), *sys.argv])  # noqa: S606 - no shell is meant
 sys.path.insert(0, str(ROOT))
 
 from ledger.market.errors import MarketError  # noqa: E402 - after the path, see above
@@ -142,12 +147,10 @@ class Bench:
 def main() -> int:
     """Measure, show and write; 0 where all goals hold."""
     arguments = _arguments()
-    engine = _script("engine", "start")
-    os.environ["DOCKER_HOST"] = engine
-    image = _script("base_image", "busybox").split()[1]
     with (
+        _engine() as engine,
         tempfile.TemporaryDirectory(prefix="bingwang-bench-") as folder,
-        _bench(Path(folder), engine, image) as bench,
+        _bench(Path(folder), engine, _script("base_image", "busybox").split()[1]) as bench,
     ):
         bench.through_the_market()
         bench.with_docker_run()
@@ -165,6 +168,18 @@ def main() -> int:
             json.dumps({"figures": [asdict(one) for one in figures]}, indent=2) + "\n"
         )
     return 0 if all(figure.holds for figure in figures) else 1
+
+
+@contextmanager
+def _engine() -> Iterator[str]:
+    """The URL of an engine that answers; one that was started here is stopped."""
+    found = subprocess.run([ROOT / "scripts" / "engine", "url"], capture_output=True, check=False)
+    os.environ["DOCKER_HOST"] = engine = _script("engine", "start")
+    try:
+        yield engine
+    finally:
+        if found.returncode != 0:
+            _script("engine", "stop")
 
 
 def judge(market: list[float], docker: list[float]) -> list[Figure]:
