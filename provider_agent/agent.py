@@ -47,6 +47,7 @@ from provider_agent.settings import ProviderSettings, read_settings
 from provider_agent.standing_offer import Offering, StandingOffer
 from provider_agent.state_store import StateStore
 from provider_agent.status import Problems, status_of
+from provider_agent.storage.base import VolumeKind
 from provider_agent.storage.volumes import choose_volumes
 
 _log = logging.getLogger(__name__)
@@ -174,6 +175,8 @@ class Agent:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Take up what was under way, then follow the world until `stop` is set."""
+        if self._volumes.kind is VolumeKind.SOFT:
+            _log.warning("not root: disk limits are soft, a job can write more than it asked for")
         self._leases.resume(self._now())
         heartbeat = Heartbeat(
             url=self._links.node.socket_url,
@@ -272,6 +275,7 @@ class Agent:
                 "node": self._connected,
                 "caught_up": self._following.caught_up,
                 "version": self._info.version if self._info else "",
+                "disk_limit": self._volumes.kind.value,
             },
         )
         await asyncio.to_thread(replace_file, self._paths.status, json.dumps(status, indent=1))

@@ -54,6 +54,7 @@ def status_of(
         "pid": os.getpid(),
         "at": int(time.time()),
         "draining": beat["draining"],
+        "disk_limit": beat["disk_limit"],
         "engine": {"ok": beat["engine"] == "ok", "version": beat["version"]},
         "node": {"ok": beat["node"], "url": settings.node},
         "chain": {

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 SILENT_SECONDS = 15
 """the status file is rewritten every few seconds; an older one is of an agent that ended or hangs"""
 
+_DISK_LIMITS = {
+    "hard": "hard",
+    "soft": "soft (without root a job can write more than it asked for)",
+}
+
 
 class ProviderView:
     """Draws one status; `now` is seconds since 1970."""
@@ -39,6 +44,7 @@ class ProviderView:
             "address": status["address"],
             "last heard": heard,
             "taking leases": "no, draining" if status["draining"] else "yes",
+            "disk limits": _DISK_LIMITS[status["disk_limit"]],
             "engine": _well(status["engine"], "version"),
             "node": _well(status["node"], "url"),
             "chain": _well(status["chain"], "rpc"),
