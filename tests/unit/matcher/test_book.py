@@ -3,11 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.market.identity import OfferId
 from ledger.market.resource import Quantities
 from matcher.book import (
     BidPlaced,
     BidRemoved,
     Book,
+    BookEvent,
     CapacityFreed,
     CapacityTaken,
     OfferDelisted,
@@ -53,11 +55,11 @@ def test_freeing_more_than_is_used_saturates() -> None:
 
 def test_an_event_twice_changes_nothing_more() -> None:
     order, bid = offer_order(), bid_order()
-    events = [OfferListed(order=order), BidPlaced(order=bid)]
+    events: list[BookEvent] = [OfferListed(order=order), BidPlaced(order=bid)]
     book = Book([*events, *events])
     assert book.offers().orders == (order,)
     assert book.bids() == (bid,)
-    gone = [OfferDelisted(offer=order.id), BidRemoved(bid=bid.id)]
+    gone: list[BookEvent] = [OfferDelisted(offer=order.id), BidRemoved(bid=bid.id)]
     for event in (*gone, *gone):
         book.apply(event)
     assert book.offers().orders == ()
@@ -86,4 +88,4 @@ def test_rows_move_and_every_offer_keeps_its_columns(orders: list[OfferOrder], l
         assert [view.column(n)[row] for n in names] == [fresh.column(n)[twin] for n in names]
         assert view.ask[:, row].tolist() == list(order.offer.ask)
         assert view.free_of(row) == order.offer.capacity
-    assert book.offer(a_digest("nobody's")) is None
+    assert book.offer(OfferId(a_digest("nobody's"))) is None

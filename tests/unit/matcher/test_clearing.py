@@ -97,10 +97,10 @@ def test_a_book_past_its_first_room_forgets_no_offer() -> None:
 def test_the_order_of_arrival_in_the_book_changes_nothing(
     offers: list[OfferOrder], bids: list[BidOrder], draw: Random
 ) -> None:
-    shuffled = [list(offers), list(bids)]
-    for orders in shuffled:
-        draw.shuffle(orders)
-    assert clear(book_of(offers, bids), NOW) == clear(book_of(*shuffled), NOW)
+    other_offers, other_bids = list(offers), list(bids)
+    draw.shuffle(other_offers)
+    draw.shuffle(other_bids)
+    assert clear(book_of(offers, bids), NOW) == clear(book_of(other_offers, other_bids), NOW)
 
 
 @given(offers=offer_lists, bids=bid_lists)

@@ -1,6 +1,7 @@
 """Each dimension with its refused twin, and the contract's model as the judge of all of them."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -80,8 +81,9 @@ def test_an_offer_must_last_until_the_end_of_the_lease() -> None:
 
 @pytest.mark.parametrize("field", ["valid_until", "start_by"])
 def test_a_bid_is_good_in_its_last_second_and_not_after_it(field: str) -> None:
-    assert failing(offer_order(), bid_order(**{field: NOW})) == set()
-    assert failing(offer_order(), bid_order(**{field: NOW}), at=NOW + 1) == {"validity"}
+    last: dict[str, Any] = {field: NOW}
+    assert failing(offer_order(), bid_order(**last)) == set()
+    assert failing(offer_order(), bid_order(**last), at=NOW + 1) == {"validity"}
 
 
 def test_domains_are_allowed_by_pattern_and_a_denial_wins() -> None:
@@ -131,7 +133,7 @@ def test_a_gang_waits_for_another_release() -> None:
         {"want": WANT.with_lanes(reserved=1)},
     ],
 )
-def test_terms_that_the_contract_skips_fit_no_offer(changes: dict[str, object]) -> None:
+def test_terms_that_the_contract_skips_fit_no_offer(changes: dict[str, Any]) -> None:
     assert faulty_terms(a_bid()) == ()
     assert faulty_terms(a_bid(**changes))
     assert "terms" in failing(offer_order(), bid_order(**changes))

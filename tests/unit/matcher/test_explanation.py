@@ -1,6 +1,7 @@
 """Explanation: what is told is what a clearing does."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -86,7 +87,7 @@ LINES = [
 
 
 @pytest.mark.parametrize(("changes", "line"), LINES, ids=[line.split(":")[0] for _, line in LINES])
-def test_each_dimension_says_what_fails_in_figures(changes: dict[str, object], line: str) -> None:
+def test_each_dimension_says_what_fails_in_figures(changes: dict[str, Any], line: str) -> None:
     order = offer_order()
     book = listed(order)
     book.apply(CapacityTaken(offer=order.id, want=Quantities(memory=512)))
@@ -108,7 +109,8 @@ def test_a_bid_alone_gets_the_first_quote_or_nothing(offers: list[OfferOrder], b
     book.apply(BidPlaced(order=bid))
     got = [(match.offer, match.rate) for match in clear(book, NOW).matches]
     assert got == [(quote.offer, quote.rate) for quote in told.eligible[:1]]
-    assert {one.offer for one in (*told.eligible, *told.excluded)} == {o.id for o in offers}
+    told_of = {one.offer for one in told.eligible} | {one.offer for one in told.excluded}
+    assert told_of == {order.id for order in offers}
 
 
 @given(offers=offer_lists, bid=some.bid_orders)

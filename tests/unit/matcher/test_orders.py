@@ -1,6 +1,7 @@
 """Orders cannot be built malformed."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,16 @@ def test_an_offer_order_needs_a_real_id_and_domain() -> None:
 
 def test_a_bid_order_needs_a_real_id_sequence_time_and_patterns() -> None:
     assert bid_order(allow=("lab/*",)).allow == ("lab/*",)
-    for wrong in ({"allow": ("LAB",)}, {"deny": ("",)}, {"arrived_at": -1}, {"sequence": -1}):
+    wrongs: list[dict[str, Any]] = [
+        {"allow": ("LAB",)},
+        {"deny": ("",)},
+        {"arrived_at": -1},
+        {"sequence": -1},
+    ]
+    for wrong in wrongs:
         with pytest.raises(Rejected):
             bid_order(**wrong)
-    for field in ("id", "job"):
-        with pytest.raises(Rejected):
-            replace(bid_order(), **{field: BidId(b"short")})
+    with pytest.raises(Rejected):
+        replace(bid_order(), id=BidId(b"short"))
+    with pytest.raises(Rejected):
+        replace(bid_order(), job=BidId(b"short"))

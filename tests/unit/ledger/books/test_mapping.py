@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.books.mapping import dumps, event_from, fact_from, instruction_from, loads, to_plain
 from ledger.market import events, facts, instructions
+from ledger.market.bid import SignedBid
 from ledger.market.errors import Broken
 from ledger.market.identity import Address, BidId, Digest, LeaseId, OfferId
 from ledger.market.lease import LeaseTerms
@@ -48,7 +49,7 @@ for kind, strategy in (
     (a_bid().__class__, known.bids),
 ):
     st.register_type_strategy(kind, strategy)
-st.register_type_strategy(known.SignedBid, known.signed_bids)
+st.register_type_strategy(SignedBid, known.signed_bids)
 st.register_type_strategy(events.Logged, lambda _: st.builds(events.Logged, event=any_of(events.MarketEvent)))
 for name in (Address, BidId, Digest, LeaseId, OfferId):
     st.register_type_strategy(name, FIELDS[name.__name__])

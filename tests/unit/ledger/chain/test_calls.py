@@ -2,7 +2,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from eth_abi import decode as decode_abi
+from eth_abi.abi import decode as decode_abi
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -253,7 +253,15 @@ def a_termination(serial: int) -> TerminateLease:
     return TerminateLease(lease=LeaseId(a_digest(f"end {serial}")), terms=some_terms(rate=serial))
 
 
-KINDS = [a_registration, a_cancellation, an_opening, a_settlement, a_release, a_termination, a_close]
+KINDS: list[Callable[[int], Instruction]] = [
+    a_registration,
+    a_cancellation,
+    an_opening,
+    a_settlement,
+    a_release,
+    a_termination,
+    a_close,
+]
 
 
 def effect(wish: Instruction, again: bool) -> MarketEvent:

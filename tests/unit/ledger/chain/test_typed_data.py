@@ -95,14 +95,15 @@ def test_a_receipts_digest_is_its_typed_data_digest(domain: Domain, receipt: Usa
 def test_a_requests_digest_is_its_typed_data_digest(
     domain: Domain, method: str, target: str, nonce: int, deadline: int
 ) -> None:
-    values = {
+    body = bytes(31) + b"\x01"
+    values: dict[str, object] = {
         "method": method,
         "target": target,
-        "bodyHash": bytes(31) + b"\x01",
+        "bodyHash": body,
         "nonce": nonce,
         "deadline": deadline,
     }
-    ours = request_digest(domain, method, target, values["bodyHash"], nonce, deadline)
+    ours = request_digest(domain, method, target, body, nonce, deadline)
     assert ours == theirs(domain, "Request", REQUEST, values)
 
 

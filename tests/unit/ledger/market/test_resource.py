@@ -31,7 +31,7 @@ def test_a_guard_bit_or_one_above_the_lanes_is_refused(word: int) -> None:
 def test_a_lane_takes_31_bits_of_integer_only(value: object) -> None:
     assert Quantities(cpu=LANE_LIMIT - 1).cpu == LANE_LIMIT - 1
     with pytest.raises(Rejected):
-        Quantities(cpu=value)
+        Quantities(cpu=value)  # type: ignore[arg-type]  # what must be refused
 
 
 @given(want=some.quantities, free=some.quantities)

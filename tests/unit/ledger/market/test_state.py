@@ -14,6 +14,7 @@ from ledger.market.events import (
     LeaseClosed,
     LeaseOpened,
     LeaseTerminated,
+    MarketEvent,
     NoncesCancelled,
     OfferCancelled,
     OfferRegistered,
@@ -103,7 +104,7 @@ def test_offers_epochs_and_nonces_are_remembered() -> None:
     assert state.nonces[BUYER] == {1, 256, 258}
 
 
-CONTRADICTIONS = [
+CONTRADICTIONS: list[tuple[str, MarketEvent]] = [
     ("negative-balance", Withdrawn(account=BUYER, amount=1_001)),
     ("negative-balance", replace(OPENED, id=LeaseId(a_digest("another")), escrow=1_001)),
     ("unknown-lease", replace(settled(1, 1), lease=LeaseId(a_digest("another")))),
@@ -116,7 +117,7 @@ CONTRADICTIONS = [
 
 
 @pytest.mark.parametrize(("code", "event"), CONTRADICTIONS, ids=lambda part: str(part)[:30])
-def test_an_event_that_contradicts_the_state_is_broken(code: str, event: object) -> None:
+def test_an_event_that_contradicts_the_state_is_broken(code: str, event: MarketEvent) -> None:
     state = an_open_market()
     with pytest.raises(Broken) as broken:
         state.apply(event)

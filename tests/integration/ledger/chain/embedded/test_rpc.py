@@ -288,11 +288,12 @@ def test_requests_that_are_no_json_rpc_get_the_specifications_errors(serving: Se
 def test_unknown_things_are_null(serving: Serving) -> None:
     grid = serving()
     nothing = "0x" + "77" * 32
-    for method, params in [
+    asked: list[tuple[str, list[object]]] = [
         ("eth_getBlockByNumber", ["0xffff", False]),
         ("eth_getBlockByHash", [nothing, False]),
         ("eth_getTransactionByHash", [nothing]),
         ("eth_getTransactionReceipt", [nothing]),
         ("eth_getBlockReceipts", [nothing]),
-    ]:
+    ]
+    for method, params in asked:
         assert grid.request(method, *params)["result"] is None

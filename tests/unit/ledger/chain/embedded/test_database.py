@@ -35,7 +35,7 @@ def test_a_key_that_is_not_a_hash_is_never_cached() -> None:
 
 
 def test_a_failed_batch_leaves_nothing() -> None:
-    database = OverlayDatabase({}.get, NodeCache())
+    database = OverlayDatabase(lambda _: None, NodeCache())
 
     def fail() -> None:
         with database.atomic_batch() as batch:

@@ -4,6 +4,7 @@ from collections import defaultdict
 
 import pytest
 from eth.vm.forks.prague import PragueVM
+from eth_typing import Address
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from ledger.market.errors import LostRace, Rejected, Unavailable
 
 ANA, BEN = b"\x0a" * 20, b"\x0b" * 20
 UNSIGNED = PragueVM.get_transaction_builder().create_unsigned_transaction(
-    nonce=0, gas_price=0, gas=21_000, to=ANA, value=0, data=b""
+    nonce=0, gas_price=0, gas=21_000, to=Address(ANA), value=0, data=b""
 )
 
 
