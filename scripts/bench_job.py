@@ -37,7 +37,8 @@ from provider_agent.runtimes.base import JOB_GID, JOB_HOME, JOB_UID  # noqa: E40
 from provider_agent.runtimes.docker import DockerRuntime, container_name  # noqa: E402
 from provider_agent.runtimes.engine import Engine  # noqa: E402
 from provider_agent.runtimes.hardening import LOG_MAX_BYTES  # noqa: E402
-from scripts.demonstration.grid import PROVIDERS, DidNotStart, Grid  # noqa: E402
+from scripts.demonstration.failures import DidNotStart  # noqa: E402
+from scripts.demonstration.grid import PROVIDERS, Grid  # noqa: E402
 
 RUNS = 30
 OVERHEAD_GOAL_S = 2.0

@@ -2,22 +2,19 @@
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ledger.market.errors import MarketError
-from ledger.market.identity import from_text, text
-from node.cli.session import Session
-from scripts.demonstration.digits import write_digits
-from scripts.demonstration.grid import PROVIDERS, DidNotStart, Grid, stop_kept
-from scripts.demonstration.purchases import Shop, WentWrong
-from scripts.demonstration.record import Record
+from scripts.demonstration.failures import DidNotStart, WentWrong
+from scripts.demonstration.grid import Grid, stop_kept
 from scripts.demonstration.screen import Screen
 
-DEPOSIT = "100"
+if TYPE_CHECKING:
+    from scripts.demonstration.record import Record
 
 
 def main() -> int:
@@ -36,7 +33,11 @@ def main() -> int:
     (grid.folder / "inputs").mkdir(parents=True)
     kept = False
     try:
-        record = _run(grid, screen, arguments.nonce)
+        grid.spawn_node()
+        # The rest of the demo takes seconds to import: done while the node starts.
+        from scripts.demonstration.tour import tour
+
+        record = tour(grid, screen, arguments.nonce)
         if arguments.json:
             target = Path(arguments.called_from) / arguments.json
             target.write_text(json.dumps(record.to_plain(), indent=2) + "\n")
@@ -57,62 +58,7 @@ def main() -> int:
     return 0
 
 
-def _run(grid: Grid, screen: Screen, nonce: str) -> Record:
-    screen.title("A grid on this machine")
-    with screen.progress("chain and node", 5) as bar:
-        grid.start_node()
-        bar.done("providers")
-        for which in PROVIDERS:
-            grid.start_provider(which)
-            bar.done("wallet")
-        write_digits(grid.folder / "inputs")
-        shutil.copy(Path(__file__).parent / "classify.py", grid.folder / "inputs")
-        created = grid.bingwang("wallet", "create")
-        grid.bingwang("wallet", "faucet")
-        moved = grid.bingwang("wallet", "deposit", DEPOSIT)
-        bar.done("offers")
-        offers = grid.await_offers(len(PROVIDERS))
-        bar.done("ready")
-    names = {offer["offer"]["provider"]: offer["document"]["name"] for offer in offers}
-    os.environ |= {key: grid.environment[key] for key in ("BINGWANG_HOME", "BINGWANG_PASSWORD")}
-    with Session() as session:
-        profile = session.profile
-        screen.decimals = profile.decimals
-        screen.say(f"chain {profile.chain_id} at {profile.rpc_url}, market {text(profile.market)}")
-        screen.say(f"node {grid.node_url}, two providers registered their offers on chain:")
-        screen.offers(offers)
-        screen.say(f"buyer {created['address']} deposits {DEPOSIT}")
-        screen.detail(f"{moved['transactions'][-1]}  Deposited")
-        parties = {"buyer": session.address, "node": profile.node}
-        parties |= {name: type(profile.node)(from_text(account, 20)) for account, name in names.items()}
-        parties["market"] = profile.market
-        record = Record(profile=profile, chain=session.chain, parties=parties)
-        shop = Shop(
-            buyer=session.buyer,
-            chain=session.chain,
-            screen=screen,
-            record=record,
-            names=names,
-            folder=grid.folder,
-        )
-        _buy(shop, nonce)
-    return record
-
-
-def _buy(shop: Shop, nonce: str) -> None:
-    record, screen = shop.record, shop.screen
-    record.before = record.balances()
-    screen.balances("Balances before", record.before)
-    shop.digits(nonce)
-    shop.elsewhere()
-    shop.too_cheap()
-    shop.cancelled()
-    record.after = record.balances()
-    screen.title("What moved")
-    screen.balances("Balances after", record.after)
-
-
-def _show_kept(grid: Grid, record: Record, screen: Screen) -> None:
+def _show_kept(grid: Grid, record: "Record", screen: Screen) -> None:
     screen.title("The grid keeps running")
     screen.say(f"API and its documentation: {grid.node_url}/docs")
     screen.say(f"events of the contract:    {grid.node_url}/v1/events")

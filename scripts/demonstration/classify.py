@@ -43,7 +43,7 @@ def train(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
             odds = softmax(pixels @ weights)
             loss = -np.log(odds[np.arange(len(labels)), labels]).mean()
             print(f"epoch {epoch:3d}  loss {loss:.4f}", flush=True)
-            time.sleep(0.5)  # leaves time to watch the log stream
+            time.sleep(0.3)  # leaves time to watch the log stream
     return weights
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from node.cli.main import run
+from scripts.demonstration.failures import DidNotStart
 
 START_SECONDS = 60.0
 PROVIDERS: tuple[Mapping[str, str], ...] = (
@@ -43,10 +44,6 @@ PROVIDERS: tuple[Mapping[str, str], ...] = (
 )
 
 
-class DidNotStart(Exception):
-    """A process of the grid ended, or did not answer in time; the text holds the end of its log."""
-
-
 @dataclass
 class Grid:
     """A grid below `folder`; `processes` are by name, each leading its own session."""
@@ -65,7 +62,15 @@ class Grid:
 
     def start_node(self) -> None:
         """Start the node, which starts its chain, and join its market."""
+        self.spawn_node()
+        self.await_node()
+
+    def spawn_node(self) -> None:
+        """Start the node's process; it answers some seconds later."""
         self._start("node", "node", "run", "--dir", str(self.folder / "node"), "--port", "0")
+
+    def await_node(self) -> None:
+        """Join the node's market as soon as it answers."""
         url = self._await_file("node", self.folder / "node" / "node.url")
         self.node_url = url
         self.bingwang("join", url)

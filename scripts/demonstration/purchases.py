@@ -16,16 +16,13 @@ from node.buying.buyer import Buyer, PreparedJob, SubmittedJob
 from node.buying.client import Plain
 from node.buying.following import wait_settled
 from node.cli.job_file import parse_job_file
+from scripts.demonstration.failures import WentWrong
 from scripts.demonstration.record import Record
 from scripts.demonstration.screen import Screen, short
 
 JOBS = Path(__file__).parent / "jobs"
 SETTLE_SECONDS = 30.0
-CANCEL_AFTER_SECONDS = 3.0
-
-
-class WentWrong(Exception):
-    """A purchase did not go as the demo promises; the text says how."""
+CANCEL_AFTER_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
