@@ -25,30 +25,30 @@ from ledger.chain.typed_data import Domain
 from ledger.market.errors import Broken, MarketError, Rejected, Unavailable
 from ledger.market.identity import LeaseId, text
 from ledger.market.policy import Policy
-from provider_agent.allocation import Allocation
-from provider_agent.chain_following import ChainFollowing
+from provider_agent.connections.chain_following import ChainFollowing
+from provider_agent.connections.heartbeat import Heartbeat
+from provider_agent.connections.links import Links
+from provider_agent.connections.log_shipping import LogShipping
+from provider_agent.connections.node_client import Identity, NodeClient
 from provider_agent.directory import Paths, open_key, replace_file, request_drain
-from provider_agent.effects import Answers, Effects, Surroundings
-from provider_agent.heartbeat import Heartbeat
-from provider_agent.images import ImageCache
-from provider_agent.instructions import Instruction
-from provider_agent.job_files import JobFiles
-from provider_agent.lanes import Lanes
-from provider_agent.lease_state import MS, Pace
-from provider_agent.leases import Leases
-from provider_agent.links import Links
-from provider_agent.log_shipping import LogShipping
-from provider_agent.node_client import Identity, NodeClient
-from provider_agent.reconciliation import Reconciliation
+from provider_agent.lifecycle.instructions import Instruction
+from provider_agent.lifecycle.lease_state import MS, Pace
+from provider_agent.offers.allocation import Allocation
+from provider_agent.offers.standing_offer import Offering, StandingOffer
 from provider_agent.runtimes.base import EngineInfo
 from provider_agent.runtimes.docker import DockerRuntime
 from provider_agent.runtimes.engine import Engine
 from provider_agent.settings import ProviderSettings, read_settings
-from provider_agent.standing_offer import Offering, StandingOffer
 from provider_agent.state_store import StateStore
 from provider_agent.status import Problems, status_of
 from provider_agent.storage.base import VolumeKind
 from provider_agent.storage.volumes import choose_volumes
+from provider_agent.work.effects import Answers, Effects, Surroundings
+from provider_agent.work.images import ImageCache
+from provider_agent.work.job_files import JobFiles
+from provider_agent.work.lanes import Lanes
+from provider_agent.work.leases import Leases
+from provider_agent.work.reconciliation import Reconciliation
 
 _log = logging.getLogger(__name__)
 _POLL_S: Final = 0.2

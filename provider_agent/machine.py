@@ -10,7 +10,7 @@ from typing import assert_never
 
 from ledger.market.errors import Broken
 from ledger.market.facts import JobPhase
-from provider_agent.instructions import (
+from provider_agent.lifecycle.instructions import (
     AskContract,
     Attach,
     Cleanup,
@@ -24,10 +24,9 @@ from provider_agent.instructions import (
     ReportUsage,
     StartContainer,
 )
-from provider_agent.lease_state import MS, UNSTARTED, Ending, LeaseState, Pace, Stage
-from provider_agent.retries import tick
-from provider_agent.runtimes.base import Phase
-from provider_agent.stimuli import (
+from provider_agent.lifecycle.lease_state import MS, UNSTARTED, Ending, LeaseState, Pace, Stage
+from provider_agent.lifecycle.retries import tick
+from provider_agent.lifecycle.stimuli import (
     Cleaned,
     ContainerCreated,
     ContainerObserved,
@@ -49,7 +48,7 @@ from provider_agent.stimuli import (
     Tick,
     UsageSettled,
 )
-from provider_agent.transitions import (
+from provider_agent.lifecycle.transitions import (
     ENDED,
     FINISHING,
     INTERRUPTED,
@@ -65,6 +64,7 @@ from provider_agent.transitions import (
     out_of_patience,
     stop,
 )
+from provider_agent.runtimes.base import Phase
 
 
 def open_lease(seen: LeaseSeen) -> Step:

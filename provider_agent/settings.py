@@ -18,8 +18,8 @@ from ledger.market.errors import Rejected
 from ledger.market.identity import Address, from_text
 from ledger.market.plain import Reader
 from ledger.market.traits import REGIONS, bit
-from provider_agent.lending import Limits, Prices
-from provider_agent.rules import OwnersRules
+from provider_agent.offers.lending import Limits, Prices
+from provider_agent.offers.rules import OwnersRules
 
 FILE = "provider.yaml"
 _SIZE = re.compile(r"(\d+)\s*(MiB|GiB|TiB)")

@@ -17,7 +17,7 @@ from ledger.market.identity import LeaseId, OfferId
 from ledger.market.job import Job, job_from_plain
 from ledger.market.offer import Offer
 from ledger.market.policy import Policy
-from provider_agent.lease_state import LeaseState, Stage
+from provider_agent.lifecycle.lease_state import LeaseState, Stage
 
 T = TypeVar("T")
 _SCHEMA = """

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ledger.market.errors import MarketError
 from ledger.market.identity import text
-from provider_agent.lease_state import MS, LeaseState
+from provider_agent.lifecycle.lease_state import MS, LeaseState
 from provider_agent.settings import ProviderSettings
 from provider_agent.state_store import StateStore
 

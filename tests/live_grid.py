@@ -26,7 +26,7 @@ from ledger.chain.embedded import genesis
 from ledger.chain.embedded.server import url_of
 from ledger.market.events import LeaseClosed, LeaseOpened, UsageSettled
 from ledger.market.identity import Address, LeaseId, from_text, text
-from node.cli.grid import found
+from node.cli.commands.grid import found
 from node.embedded_chain import PORT_FILE
 from tests.engine import engine_url
 from tests.short_grid import FINAL, ShortGrid

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 from ledger.market.errors import Broken, MarketError
-from node.cli.output import console, document, printable
+from node.cli.views.output import console, document, printable
 
 DONE = 0
 JOB_FAILED = 1

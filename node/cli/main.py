@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import typer
 
 from ledger.market.errors import MarketError
-from node.cli import failures, follow, grid, jobs, market, provider, results, submit, wallet
+from node.cli import failures
+from node.cli.commands import follow, grid, jobs, market, provider, results, submit, wallet
 
 app = typer.Typer(
     no_args_is_help=True,

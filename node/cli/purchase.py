@@ -16,13 +16,13 @@ from node.buying.client import Plain
 from node.buying.cosigner import Cosigner
 from node.buying.draft import BUYER_SIGNS, JobDraft
 from node.buying.following import Observer, follow, wait_settled
-from node.cli.amounts import format_amount, format_rate
-from node.cli.estimates import explain_refusal, render_estimate
 from node.cli.failures import DONE, JOB_FAILED
-from node.cli.job_view import figures, newest_lease
-from node.cli.output import Output, pairs, printable
-from node.cli.quantities import format_seconds
+from node.cli.reading.amounts import format_amount, format_rate
+from node.cli.reading.quantities import format_seconds
 from node.cli.session import Session
+from node.cli.views.estimates import explain_refusal, render_estimate
+from node.cli.views.job_view import figures, newest_lease
+from node.cli.views.output import Output, pairs, printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +153,7 @@ class _Screen:
     def _note(self, words: str) -> None:
         from rich.text import Text
 
-        from node.cli.output import console
+        from node.cli.views.output import console
 
         with self._lock:
             console(stderr=True).print(Text(printable(words), style="cyan"))

@@ -15,7 +15,7 @@ from ledger.market.identity import text
 from node.buying.buyer import Buyer, PreparedJob, SubmittedJob
 from node.buying.client import Plain
 from node.buying.following import wait_settled
-from node.cli.job_file import parse_job_file
+from node.cli.reading.job_file import parse_job_file
 from scripts.demonstration.failures import WentWrong
 from scripts.demonstration.record import Record
 from scripts.demonstration.screen import Screen, short

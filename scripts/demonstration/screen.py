@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from ledger.market.resource import Quantities
-from node.cli.amounts import ask_prices, format_amount, format_rate
+from node.cli.reading.amounts import ask_prices, format_amount, format_rate
 
 WIDTH_WITHOUT_TERMINAL = 120
 

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ledger.market.facts import JobPhase
 from ledger.market.identity import LeaseId
 from ledger.market.receipt import SignedReceipt, UsageReceipt
-from provider_agent.instructions import (
+from provider_agent.lifecycle.instructions import (
     AskContract,
     Attach,
     Cleanup,
@@ -30,10 +30,8 @@ from provider_agent.instructions import (
     StartContainer,
     StopContainer,
 )
-from provider_agent.lease_state import Ending, LeaseState, Pace, Stage
-from provider_agent.machine import handle, open_lease
-from provider_agent.runtimes.base import Phase
-from provider_agent.stimuli import (
+from provider_agent.lifecycle.lease_state import Ending, LeaseState, Pace, Stage
+from provider_agent.lifecycle.stimuli import (
     Cleaned,
     ContainerCreated,
     ContainerObserved,
@@ -55,6 +53,8 @@ from provider_agent.stimuli import (
     Tick,
     UsageSettled,
 )
+from provider_agent.machine import handle, open_lease
+from provider_agent.runtimes.base import Phase
 from tests.factories import NOW, a_digest, some_terms
 
 MS = 1_000

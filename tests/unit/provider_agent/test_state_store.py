@@ -11,7 +11,7 @@ from ledger.market.facts import OutputFile
 from ledger.market.identity import LeaseId, OfferId
 from ledger.market.policy import EMBEDDED
 from ledger.market.receipt import SignedReceipt, UsageReceipt
-from provider_agent.lease_state import Ending, LeaseState, Stage
+from provider_agent.lifecycle.lease_state import Ending, LeaseState, Stage
 from provider_agent.state_store import Sample, StateStore
 from tests.factories import a_digest, a_job, an_offer, some_terms
 

@@ -1,0 +1,164 @@
+"""Commands that run or join a grid: `chain run`, `node run`, `join`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.options import Json, RpcUrl
+
+if TYPE_CHECKING:
+    from ledger.chain.embedded.genesis import Genesis
+
+chain = typer.Typer(no_args_is_help=True)
+node = typer.Typer(no_args_is_help=True)
+
+Directory = Annotated[Path, typer.Option("--dir", help="Folder of its files; made if missing.")]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+SealTime = Annotated[float, typer.Option(help="Longest wait of a transaction for its block, seconds.")]
+OnDemand = Annotated[bool, typer.Option("--on-demand", help="Blocks only when asked for (evm_mine).")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(join)
+
+
+@chain.command("run")
+def run_chain(
+    directory: Directory = Path("chain"),
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8545,
+    seal_time: SealTime = 0.2,
+    seal_count: Annotated[int, typer.Option(help="Transactions that fill a block at once.")] = 128,
+    on_demand: OnDemand = False,
+    confirm_time: Annotated[float, typer.Option(help="Pause before an empty block, seconds.")] = 1.0,
+    receipt_interval: Annotated[int, typer.Option(help="New grid: seconds between receipts.")] = 10,
+    grace: Annotated[int, typer.Option(help="New grid: seconds a lease waits for its last receipt.")] = 60,
+    faucet_limit: Annotated[int, typer.Option(help="Faucet grants an hour to one account.")] = 3,
+    allow_reorg: Annotated[bool, typer.Option("--allow-reorg", hidden=True)] = False,
+    as_json: Json = False,
+) -> None:
+    """Run the embedded chain; a new grid is founded where the folder holds none."""
+    import time
+
+    from ledger.chain.embedded import genesis, server
+    from ledger.chain.embedded.faucet import FaucetPolicy
+    from ledger.chain.embedded.sealing import SealPolicy
+    from node.cli.daemon import to_stderr
+
+    to_stderr()
+    identity = (
+        genesis.read(directory)
+        if genesis.is_initialised(directory)
+        else found(directory, receipt_interval=receipt_interval, grace=grace)
+    )
+    seal = SealPolicy(seconds=seal_time, count=seal_count, on_demand=on_demand, confirm_seconds=confirm_time)
+    policy = server.ServePolicy(
+        seal=seal, faucet=FaucetPolicy(per_address=faucet_limit), allow_reorg=allow_reorg
+    )
+
+    def ready(url: str) -> None:
+        _announce(identity, directory, url, as_json=as_json)
+
+    server.run(directory, clock=time.time, host=host, port=port, policy=policy, ready=ready)
+
+
+def found(directory: Path, *, receipt_interval: int, grace: int) -> "Genesis":
+    """A new grid with its own chain id, token and market."""
+    import secrets
+    import time
+
+    from contracts.loader import artifact
+    from ledger.chain.embedded.grid import GridPolicy, deploy_grid, initialise
+
+    policy = GridPolicy(receipt_interval=receipt_interval, grace=grace)
+    return initialise(
+        directory,
+        chain_id=1 + secrets.randbelow((1 << 52) - 1),
+        at=int(time.time()),
+        faucet_key=secrets.token_bytes(32),
+        populate=lambda chain: deploy_grid(chain, artifact, policy),
+    )
+
+
+def _announce(identity: "Genesis", directory: Path, url: str, *, as_json: bool) -> None:
+    from ledger.market.identity import text
+    from node.cli.views.output import Output, pairs
+
+    plain = {"chain_id": identity.chain_id, "directory": str(directory.resolve()), "url": url}
+    plain |= {role: text(address) for role, address in identity.contracts.items()}
+    Output(as_json=as_json).result(plain, pairs(plain))
+
+
+@node.command("run")
+def run_node(
+    directory: Directory = Path("node"),
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8440,
+    rpc: Annotated[str | None, typer.Option(help="JSON-RPC of a chain; without it one is embedded.")] = None,
+    market: Annotated[str | None, typer.Option(help="Market's address, with --rpc.")] = None,
+    confirmations: Annotated[
+        int, typer.Option(min=1, help="Depth at which an event counts; 1 is the head.")
+    ] = 1,
+    first_block: Annotated[int, typer.Option(help="Block of the market's deployment.")] = 0,
+    seal_time: SealTime = 0.2,
+    on_demand: OnDemand = False,
+    heartbeat_timeout: Annotated[int, typer.Option(help="Seconds until a silent agent is passed over.")] = 10,
+    lost_after: Annotated[int, typer.Option(help="Seconds until a silent agent's leases end.")] = 30,
+    as_json: Json = False,
+) -> None:
+    """Run a node: its books, its API, and an embedded chain unless --rpc names one."""
+    from ledger.market.errors import Rejected
+    from node.cli.daemon import ended_by_sigterm, to_stderr
+    from node.cli.views.output import Output, pairs
+    from node.settings import NodeSettings
+    from node.wiring import run_node as serve
+
+    to_stderr()
+    if (rpc is None) != (market is None):
+        raise Rejected(
+            "rpc-without-market", "--rpc and --market belong together.", "Give both of them, or neither."
+        )
+    settings = NodeSettings(
+        directory=directory,
+        host=host,
+        port=port,
+        rpc_url=rpc,
+        market=market,
+        confirmations=confirmations,
+        first_block=first_block,
+        seal_seconds=seal_time,
+        seal_on_demand=on_demand,
+        heartbeat_timeout=heartbeat_timeout,
+        lost_after=lost_after,
+    )
+
+    def ready(url: str) -> None:
+        plain = {"directory": str(directory.resolve()), "url": url}
+        Output(as_json=as_json).result(plain, pairs(plain))
+
+    with ended_by_sigterm():
+        serve(settings, ready)
+
+
+def join(
+    url: Annotated[str, typer.Argument(help="Node's address.", metavar="URL")],
+    rpc: RpcUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Write the profile of a node's market; later commands use it."""
+    import secrets
+    import time
+    from contextlib import closing
+
+    from node.buying.client import NodeClient
+    from node.buying.profile import profile_from_market, write_profile
+    from node.cli.home import home
+    from node.cli.views.output import Output, pairs
+
+    with closing(NodeClient(url, time.time, secrets.randbits)) as client:
+        profile = profile_from_market(client.market(), url, rpc)
+    path = home().profile
+    write_profile(path, profile)
+    plain = {"profile": str(path)} | profile.to_plain()
+    Output(as_json=as_json).result(plain, pairs(plain))

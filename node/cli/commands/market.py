@@ -1,0 +1,97 @@
+"""Commands about the market: `search`, `image push`, `audit`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from node.cli.options import EngineUrl, Json, PasswordFile, Wallet
+
+image = typer.Typer(no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(search)
+    app.command()(audit)
+
+
+def search(
+    live: Annotated[bool, typer.Option("--live", help="Only offers whose agent answers.")] = False,
+    vendor: Annotated[str | None, typer.Option(help="Only this vendor, such as nvidia.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The offers on the market, with prices, place and free capacity."""
+    from node.cli.session import Session
+    from node.cli.views.offers import COLUMNS, cells, offer_row
+    from node.cli.views.output import Output, table
+
+    with Session() as session:
+        rows = [offer_row(shown, session.profile.decimals) for shown in session.reader.offers()]
+    chosen = [
+        row for row in rows if (row["live"] or not live) and (vendor is None or vendor == row["vendor"])
+    ]
+    render = table(f"{len(chosen)} offers", COLUMNS, [cells(row) for row in chosen])
+    Output(as_json=as_json).result({"offers": chosen}, render)
+
+
+@image.command("push")
+def push(
+    source: Annotated[str, typer.Argument(help="Archive file, or an engine's image.", metavar="REF|ARCHIVE")],
+    wallet: Wallet = "default",
+    password_file: PasswordFile = None,
+    engine: EngineUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Bring an image to the node; prints the line for the job file."""
+    from node.buying.draft import ArchiveImage
+    from node.buying.images import image_line, resolve
+    from node.buying.transfers import upload
+    from node.cli.reading.job_file import image_source
+    from node.cli.session import Session
+    from node.cli.views.output import Output
+
+    output = Output(as_json=as_json)
+    named = ArchiveImage(path=source) if Path(source).is_file() else image_source(source)
+    with (
+        Session(wallet=wallet, password_file=password_file, engine_url=engine) as session,
+        output.progress() as progress,
+    ):
+        pushed, blobs = resolve(named, Path.cwd(), session.save_image, progress)
+        for blob in blobs:
+            upload(session.node, blob, progress)
+    plain: dict[str, Any] = {
+        "reference": pushed.reference,
+        "config": pushed.config,
+        "archive": pushed.archive,
+        "archive_bytes": pushed.archive_bytes,
+        "line": image_line(pushed),
+    }
+    output.result(plain, lambda out: out.print(plain["line"], markup=False, soft_wrap=True))
+
+
+def audit(
+    rpc: Annotated[str, typer.Option(help="Chain's JSON-RPC URL.")],
+    market: Annotated[str, typer.Option(help="Market's address.")],
+    first_block: Annotated[int, typer.Option(help="Block of the market's deployment.")] = 0,
+    books: Annotated[Path | None, typer.Option(help="Node's database, to compare with.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Rebuild every lease and balance from the chain's events and compare; exit code 5 if it differs."""
+    from contextlib import closing
+
+    from ledger.chain.audit import audit as read_chain
+    from ledger.chain.client import MarketClient
+    from ledger.market.errors import Broken
+    from ledger.market.identity import Address, from_text
+    from node.cli.views.audit_report import differences_plain, render, report_plain
+    from node.cli.views.output import Output
+
+    with closing(MarketClient(rpc, Address(from_text(market, 20)))) as client:
+        report = read_chain(client, first_block)
+        differences = differences_plain(books, client, first_block) if books else []
+        decimals = client.decimals()
+    plain = report_plain(report) | {"books": str(books) if books else None, "differences": differences}
+    sound = report.sound and not differences
+    plain["sound"] = sound
+    Output(as_json=as_json).result(plain, render(plain, decimals))
+    return 0 if sound else Broken.exit_code

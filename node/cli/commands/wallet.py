@@ -1,0 +1,156 @@
+"""Commands about keys and money: `wallet create | show | faucet | deposit | withdraw`."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from node.cli.options import Json, PasswordFile, RpcUrl, Wallet
+
+if TYPE_CHECKING:
+    from node.cli.session import Session
+
+app = typer.Typer(no_args_is_help=True)
+
+Amount = Annotated[str, typer.Argument(help="Tokens, such as 12.5.", metavar="AMOUNT")]
+Name = Annotated[str, typer.Argument(help="Name of the wallet.")]
+
+
+@app.command()
+def create(
+    name: Name = "default",
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+) -> None:
+    """Draw a new key and keep it in a keystore file, encrypted with a password."""
+    import secrets
+
+    from ledger.chain.keys import create_keystore
+    from ledger.market.identity import text
+    from node.cli.home import home, password
+    from node.cli.views.output import Output, pairs
+
+    path = home().wallet(name)
+    key = create_keystore(path, password(password_file, new=True), secrets.token_bytes(32))
+    plain = {"wallet": name, "address": text(key.address), "keystore": str(path)}
+    Output(as_json=as_json).result(plain, pairs(plain))
+
+
+@app.command()
+def show(
+    name: Name = "default",
+    rpc: RpcUrl = None,
+    as_json: Json = False,
+) -> None:
+    """The account's coin for gas, its token, and what it holds in the market."""
+    from node.cli.session import Session
+
+    with Session(wallet=name, rpc_url=rpc) as session:
+        _show(session, {}, as_json=as_json)
+
+
+@app.command()
+def faucet(
+    name: Name = "default",
+    rpc: RpcUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Ask an embedded grid for coin and test token."""
+    from ledger.chain.wallet import wait_for
+    from ledger.market.identity import text
+    from node.cli.session import Session, patience
+
+    with Session(wallet=name, rpc_url=rpc) as session:
+        hashes = session.chain.faucet(session.address)
+        for transaction in hashes:
+            wait_for(session.chain, transaction, patience())
+        _show(session, {"transactions": [text(one) for one in hashes]}, as_json=as_json)
+
+
+@app.command()
+def deposit(
+    amount: Amount,
+    wallet: Wallet = "default",
+    password_file: PasswordFile = None,
+    rpc: RpcUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Move tokens from the wallet into its balance at the market."""
+    from ledger.chain import calls
+    from node.cli.reading.amounts import parse_amount
+    from node.cli.session import Session
+
+    with Session(wallet=wallet, password_file=password_file, rpc_url=rpc) as session:
+        profile = session.profile
+        units = parse_amount(amount, profile.decimals)
+        _check_covers(session.chain.token_balance(session.address), units, session, "wallet faucet")
+        sent = []
+        if session.chain.allowance(session.address) < units:
+            sent.append(session.send(calls.approve(session.chain.token(), profile.market, units)))
+        sent.append(session.send(calls.deposit(profile.market, units)))
+        _show(session, {"transactions": sent}, as_json=as_json)
+
+
+@app.command()
+def withdraw(
+    amount: Amount,
+    wallet: Wallet = "default",
+    password_file: PasswordFile = None,
+    rpc: RpcUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Pay tokens of the balance at the market out to the wallet."""
+    from ledger.chain import calls
+    from node.cli.reading.amounts import parse_amount
+    from node.cli.session import Session
+
+    with Session(wallet=wallet, password_file=password_file, rpc_url=rpc) as session:
+        units = parse_amount(amount, session.profile.decimals)
+        _check_covers(session.chain.balance_of(session.address), units, session, "wallet show")
+        sent = [session.send(calls.withdraw(session.profile.market, units))]
+        _show(session, {"transactions": sent}, as_json=as_json)
+
+
+def _check_covers(held: int, wanted: int, session: "Session", command: str) -> None:
+    from ledger.market.errors import Rejected
+    from node.cli.reading.amounts import format_amount
+
+    decimals = session.profile.decimals
+    if wanted == 0:
+        raise Rejected("nothing-to-move", "The amount is zero.", "Give an amount above zero.")
+    if held < wanted:
+        raise Rejected(
+            "insufficient-balance",
+            f"{format_amount(wanted, decimals)} is more than the {format_amount(held, decimals)} there.",
+            f"Give less, or run `bingwang {command}`.",
+            needed=str(wanted),
+            held=str(held),
+        )
+
+
+def _show(session: "Session", extra: dict[str, Any], *, as_json: bool) -> None:
+    from ledger.market.identity import text
+    from node.cli.reading.amounts import format_amount
+    from node.cli.views.output import Output, pairs
+
+    chain, account, decimals = session.chain, session.address, session.profile.decimals
+    coin, token, balance = (
+        chain.coin_balance(account),
+        chain.token_balance(account),
+        chain.balance_of(account),
+    )
+    plain = extra | {
+        "wallet": session.wallet_name,
+        "address": text(account),
+        "coin": str(coin),
+        "token": str(token),
+        "balance": str(balance),
+        "decimals": decimals,
+    }
+    shown = extra | {
+        "wallet": session.wallet_name,
+        "address": text(account),
+        "coin": format_amount(coin, 18),
+        "token": format_amount(token, decimals),
+        "balance at the market": format_amount(balance, decimals),
+    }
+    Output(as_json=as_json).result(plain, pairs(shown))

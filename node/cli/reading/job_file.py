@@ -1,0 +1,168 @@
+"""The job file: what a person writes for a job, read strictly, since a typing error costs money.
+
+Keys: name image command envs resources{cpus memory disk accelerators{vendor model count share memory}}
+inputs outputs domains{allow deny} regions runtime grade network retry max_price max_duration wait signer.
+Unknown keys are refused with the nearest known one. Paths are read later, relative to the file.
+"""
+
+from pathlib import PurePosixPath
+
+from ledger.market.domains import check_pattern
+from ledger.market.errors import Rejected
+from ledger.market.identity import from_text
+from ledger.market.job import Accelerators, Image, InputFile, check_path
+from node.buying.draft import (
+    BUYER_SIGNS,
+    NODE_SIGNS,
+    ArchiveImage,
+    EngineImage,
+    ImageSource,
+    JobDraft,
+    LocalInput,
+)
+from node.cli.reading.amounts import parse_price
+from node.cli.reading.quantities import parse_count, parse_milli, parse_size, parse_time, parse_yes
+from node.cli.reading.yaml_section import Section, compose
+
+MAX_BYTES = 256 * 1024
+_ARCHIVES = (".tar", ".tar.gz", ".tgz")
+_MAX_RETRY = 7
+
+
+def parse_job_file(source: str, decimals: int, where: str = "The job file") -> JobDraft:
+    """The draft behind the YAML text; `decimals` are the market token's."""
+    if len(source) > MAX_BYTES:
+        raise Rejected("oversized-job-file", f"{where} is larger than {MAX_BYTES} bytes.", "Shorten it.")
+    read = compose(source, where)
+    cpu, memory, disk, accelerators = _resources(read.section("resources"))
+    allow, deny = _domains(read.section("domains"))
+    local, stored = _inputs(read)
+    envs = read.section("envs")
+    draft = JobDraft(
+        name=read.text("name", "job"),
+        image=_image(read),
+        command=read.texts("command", required=True),
+        cpu=cpu,
+        memory=memory,
+        disk=disk,
+        max_rate=read.convert("max_price", lambda text: parse_price(text, decimals)),
+        max_seconds=read.convert("max_duration", parse_time),
+        envs=() if envs is None else tuple(sorted(envs.pairs())),
+        accelerators=accelerators,
+        local_inputs=local,
+        stored_inputs=stored,
+        outputs=tuple(output_path(text) for text in read.texts("outputs")),
+        allow=allow,
+        deny=deny,
+        regions=read.texts("regions"),
+        runtime=read.text("runtime", "runc"),
+        grade=read.text("grade", "").lower(),
+        network=read.convert("network", parse_yes, "false"),
+        retry=read.convert("retry", _retry, "0"),
+        wait=read.convert("wait", parse_time, "0"),
+        signer=read.convert("signer", signer, NODE_SIGNS),
+    )
+    read.done()
+    return draft
+
+
+def image_source(text: str) -> ImageSource:
+    """An image by one text: a config digest, an archive file's path, or an engine's reference."""
+    if text.startswith("sha256:"):
+        return Image(reference=text, config=text)
+    if text.endswith(_ARCHIVES):
+        return ArchiveImage(path=text)
+    if not text:
+        raise Rejected("missing-image", "The image is empty.", "Name an archive file or an image.")
+    return EngineImage(reference=text)
+
+
+def local_input(text: str) -> LocalInput:
+    """A file under its own relative path, or under its name where the path leads elsewhere."""
+    source = PurePosixPath(text)
+    leads_away = source.is_absolute() or ".." in source.parts
+    return LocalInput(path=check_path(source.name if leads_away else str(source)), source=text)
+
+
+def output_path(text: str) -> str:
+    """The path below the job's `out/`, however it was written (`out/a.csv` or `a.csv`)."""
+    return check_path(text.removeprefix("out/"))
+
+
+def signer(text: str) -> str:
+    """`node`, `buyer` or the 20 bytes of an account."""
+    if text not in (NODE_SIGNS, BUYER_SIGNS):
+        from_text(text, 20)
+    return text
+
+
+def _retry(text: str) -> int:
+    count = parse_count(text)
+    if count > _MAX_RETRY:
+        raise Rejected("too-many-retries", f"{count} retries are too many.", f"Give at most {_MAX_RETRY}.")
+    return count
+
+
+def _image(read: Section) -> ImageSource:
+    if "image" not in read or read.is_text("image"):
+        return read.convert("image", image_source)
+    section = read.section("image")
+    assert section is not None
+    image = Image(
+        reference=section.text("reference"),
+        config=section.text("config"),
+        archive=section.text("archive", ""),
+        archive_bytes=section.convert("archive_bytes", parse_count, "0"),
+    )
+    section.done()
+    return image
+
+
+def _resources(read: Section | None) -> tuple[int, int, int, Accelerators | None]:
+    if read is None:
+        return 1000, 1024, 1024, None
+    cpu = read.convert("cpus", parse_milli, "1")
+    memory = read.convert("memory", parse_size, "1GiB")
+    disk = read.convert("disk", parse_size, "1GiB")
+    accelerators = _accelerators(read.section("accelerators"))
+    read.done()
+    return cpu, memory, disk, accelerators
+
+
+def _accelerators(read: Section | None) -> Accelerators | None:
+    if read is None:
+        return None
+    wanted = Accelerators(
+        vendor=read.text("vendor", ""),
+        model=read.text("model", ""),
+        count=read.convert("count", parse_count, "1"),
+        share=read.convert("share", parse_milli, "1"),
+        memory=read.convert("memory", parse_size, "0MiB"),
+    )
+    read.done()
+    return wanted
+
+
+def _domains(read: Section | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if read is None:
+        return (), ()
+    allow = tuple(check_pattern(text) for text in read.texts("allow"))
+    deny = tuple(check_pattern(text) for text in read.texts("deny"))
+    read.done()
+    return allow, deny
+
+
+def _inputs(read: Section) -> tuple[tuple[LocalInput, ...], tuple[InputFile, ...]]:
+    local: list[LocalInput] = []
+    stored: list[InputFile] = []
+    for item in read.mixed("inputs"):
+        if isinstance(item, str):
+            local.append(local_input(item))
+        elif "from" in item:
+            local.append(LocalInput(path=item.convert("path", check_path), source=item.text("from")))
+            item.done()
+        else:
+            path, sha256 = item.convert("path", check_path), item.text("sha256")
+            stored.append(InputFile(path=path, sha256=sha256, size=item.convert("size", parse_count)))
+            item.done()
+    return tuple(local), tuple(stored)

@@ -1,0 +1,93 @@
+"""An audit as a document and as a picture: every figure that does not hold is named with its amount."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ledger.books.books import open_books
+from ledger.books.compare import compare
+from ledger.chain.audit import RANGE_BLOCKS, AuditReport
+from ledger.chain.client import MarketClient
+from ledger.market.errors import Rejected
+from ledger.market.identity import text
+from ledger.market.state import MarketState
+from node.cli.reading.amounts import format_amount
+from node.cli.views.output import Render, pairs, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def report_plain(report: AuditReport) -> dict[str, Any]:
+    """The audit's figures; amounts are base units as decimal texts."""
+    state = report.state
+    return {
+        "block": report.block.number,
+        "block_hash": text(report.block.hash),
+        "events": report.events,
+        "balances": {text(account): str(amount) for account, amount in state.balances.items()},
+        "open_leases": {
+            text(lease): {"escrow": str(one.escrow), "paid": str(one.paid), "start": one.start}
+            for lease, one in state.leases.items()
+        },
+        "closed_leases": {
+            text(lease): {"paid": str(one.paid), "refunded": str(one.refunded), "because": one.because.value}
+            for lease, one in state.closed.items()
+        },
+        "balances_total": str(sum(state.balances.values())),
+        "open_escrow": str(state.escrowed()),
+        "held": str(report.held),
+        "unsolicited": str(report.unsolicited),
+        "token_balance": str(report.token_balance),
+        "findings": [asdict(finding) for finding in report.findings],
+    }
+
+
+def differences_plain(path: Path, client: MarketClient, first_block: int) -> list[dict[str, Any]]:
+    """Where the node's books differ from the chain: table, row, field and both values.
+
+    Compared at the block that the books have reached, since a node that was stopped may lag behind.
+    """
+    if not path.is_file():
+        raise Rejected("books-not-found", f"There is no database {path}.", "Give the node's database file.")
+    with open_books(str(path)) as books:
+        cursor = books.queries.cursor()
+        reached = first_block - 1 if cursor is None else cursor[0].number
+        found = [asdict(one) for one in compare(books, _state_at(client, first_block, reached))]
+    if cursor is not None and (canonical := client.block(reached).hash) != cursor[0].hash:
+        place = {"table": "cursor", "row": str(reached), "field": "hash"}
+        found.append(place | {"ours": text(cursor[0].hash), "chain": text(canonical)})
+    return [{key: str(value) for key, value in one.items()} for one in found]
+
+
+def _state_at(client: MarketClient, first_block: int, last_block: int) -> MarketState:
+    state = MarketState()
+    for first in range(first_block, last_block + 1, RANGE_BLOCKS):
+        for logged in client.logs(first, min(first + RANGE_BLOCKS - 1, last_block)):
+            state.apply(logged.event)
+    return state
+
+
+def render(plain: Mapping[str, Any], decimals: int) -> Render:
+    """The figures, then what does not hold."""
+    figures = {
+        "block": plain["block"],
+        "events read": plain["events"],
+        "leases": f"{len(plain['open_leases'])} open, {len(plain['closed_leases'])} closed",
+        "balances": format_amount(int(plain["balances_total"]), decimals),
+        "open escrow": format_amount(int(plain["open_escrow"]), decimals),
+        "unsolicited": format_amount(int(plain["unsolicited"]), decimals),
+        "token balance": format_amount(int(plain["token_balance"]), decimals),
+        "verdict": "everything agrees" if plain["sound"] else "IT DOES NOT AGREE",
+    }
+
+    def show(out: "Console") -> None:
+        pairs(figures)(out)
+        for title in ("findings", "differences"):
+            found = plain[title]
+            if found:
+                rows = [tuple(item.values()) for item in found]
+                table(title, tuple(found[0]), rows)(out)
+
+    return show
