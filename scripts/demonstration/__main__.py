@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ledger.market.errors import MarketError
 from scripts.demonstration.failures import DidNotStart, WentWrong
-from scripts.demonstration.grid import Grid, stop_kept
+from scripts.demonstration.grid import Grid, remove, stop_kept
 from scripts.demonstration.screen import Screen
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def main() -> int:
     started = time.monotonic() - arguments.already_seconds
     screen = Screen()
     stop_kept(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
     grid = Grid(folder=folder)
     (grid.folder / "inputs").mkdir(parents=True)
     kept = False
@@ -42,6 +41,7 @@ def main() -> int:
             target = Path(arguments.called_from) / arguments.json
             target.write_text(json.dumps(record.to_plain(), indent=2) + "\n")
             screen.say(f"everything is recorded in {target}")
+        grid.await_idle()
         kept = bool(arguments.keep)
         if kept:
             grid.remember()

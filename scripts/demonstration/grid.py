@@ -6,6 +6,7 @@ Everything is started through the command `bingwang`, as an operator and two own
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from node.cli.main import run
 from scripts.demonstration.failures import DidNotStart
 
 START_SECONDS = 60.0
+IDLE_SECONDS = 10.0
 PROVIDERS: tuple[Mapping[str, str], ...] = (
     {
         "--name": "harbour",
@@ -115,6 +117,12 @@ class Grid:
         pids = {name: process.pid for name, process in self.processes.items()}
         (self.folder / "pids.json").write_text(json.dumps(pids))
 
+    def await_idle(self) -> None:
+        """Let the agents put away what their last leases left: containers and mounted volumes."""
+        until = time.monotonic() + IDLE_SECONDS
+        while time.monotonic() < until and any(map(_has_leases, self.folder.glob("*/status.json"))):
+            time.sleep(0.1)
+
     def stop(self) -> None:
         """End every process, providers first; what does not end in 15 s is killed."""
         for process in reversed(self.processes.values()):
@@ -154,6 +162,19 @@ class Grid:
     def _tails(self) -> str:
         logs: Sequence[Path] = sorted(self.folder.glob("*.log"))
         return "\n".join(f"{log.name}:\n{log.read_text()[-1500:]}" for log in logs)
+
+
+def _has_leases(status: Path) -> bool:
+    return bool(json.loads(status.read_text())["leases"])
+
+
+def remove(folder: Path) -> None:
+    """Remove a grid's folder; volumes that a killed agent left mounted are unmounted first."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in points:
+        if Path(point).is_relative_to(folder):
+            subprocess.run(["umount", point], check=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def stop_kept(folder: Path) -> list[str]:
