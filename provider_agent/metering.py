@@ -51,24 +51,6 @@ def elapsed_ms(times: RunTimes, *, now: int, limit_seconds: int, at_least: int =
     return min(max(until - times.started_at, at_least, 0), limit_seconds * _MS)
 
 
-def report(
-    previous: UsageReport, times: RunTimes, *, now: int, limit_seconds: int, cpu_ns: int, peak_bytes: int
-) -> UsageReport:
-    """The next cumulative report; no number of it is below the one before."""
-    return UsageReport(
-        lease=previous.lease,
-        milliseconds=elapsed_ms(times, now=now, limit_seconds=limit_seconds, at_least=previous.milliseconds),
-        cpu_ns=max(cpu_ns, previous.cpu_ns),
-        peak_bytes=max(peak_bytes, previous.peak_bytes),
-        last=times.finished_at is not None,
-    )
-
-
-def nothing_used(lease: bytes) -> UsageReport:
-    """The report before the first, and the last one of a job that never started."""
-    return UsageReport(lease=lease, milliseconds=0, cpu_ns=0, peak_bytes=0, last=False)
-
-
 def evidence(usage: UsageReport) -> bytes:
     """The bytes whose keccak256 is a receipt's `evidence`.
 

@@ -11,7 +11,6 @@ from ledger.books.rows import JobRow, OfferRow
 from ledger.market.errors import MarketError
 from ledger.market.identity import Address, BidId, LeaseId, OfferId
 from ledger.market.job import Job, job_from_plain
-from ledger.market.lifecycle import LeaseState
 from ledger.market.offer_document import OfferDocument, offer_document_from_plain
 from ledger.market.resource import Quantities
 from matcher.book import (
@@ -57,7 +56,7 @@ class StandingBook:
         self._listed.clear()
         self._holding.clear()
         self._placed.clear()
-        for lease in self._queries.leases(states=(LeaseState.PLANNED, LeaseState.ACTIVE)):
+        for lease in self._queries.unclosed_leases():
             self.hold(lease.id, lease.terms.offer, lease.terms.want)
 
     def relist(self, live: set[tuple[Address, OfferId]], at: int) -> None:

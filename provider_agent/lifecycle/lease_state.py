@@ -11,6 +11,7 @@ from ledger.market.identity import LeaseId
 from ledger.market.lease import Lease, LeaseTerms
 from ledger.market.policy import Policy
 from ledger.market.receipt import SignedReceipt
+from provider_agent.metering import RunTimes, elapsed_ms
 
 MS = 1_000
 
@@ -121,8 +122,9 @@ class LeaseState:
         """Milliseconds from container start to exit (or `at`), never more than a receipt may claim."""
         if self.started_at is None:
             return 0
-        until = at if self.finished_at is None else self.finished_at
-        return self.lease.billable(max(0, until - self.started_at), at // MS)
+        times = RunTimes(started_at=self.started_at, finished_at=self.finished_at)
+        elapsed = elapsed_ms(times, now=at, limit_seconds=self.terms.duration)
+        return self.lease.billable(elapsed, at // MS)
 
     def closable_at(self, grace: int) -> int:
         """The moment from which anybody may close the lease."""

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from ledger.market.errors import MarketError
 from scripts.demonstration.failures import DidNotStart, WentWrong
 from scripts.demonstration.grid import Grid, remove, stop_kept
@@ -47,7 +49,7 @@ def main() -> int:
             grid.remember()
             _show_kept(grid, record, screen)
     except (WentWrong, DidNotStart, MarketError) as failure:
-        screen.console.print(f"[red]The demo failed:[/red] {failure}", markup=True)
+        screen.console.print(f"[red]The demo failed:[/red] {escape(str(failure))}")
         return 1
     finally:
         if not kept:

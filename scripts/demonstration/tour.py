@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from ledger.market.identity import from_text, text
+from ledger.market.identity import Address, from_text, text
 from node.cli.session import Session
 from scripts.demonstration.digits import write_digits
 from scripts.demonstration.grid import PROVIDERS, Grid
@@ -43,7 +43,7 @@ def tour(grid: Grid, screen: Screen, nonce: str) -> Record:
         screen.say(f"buyer {created['address']} deposits {DEPOSIT}")
         screen.detail(f"{moved['transactions'][-1]}  Deposited")
         parties = {"buyer": session.address, "node": profile.node}
-        parties |= {name: type(profile.node)(from_text(account, 20)) for account, name in names.items()}
+        parties |= {name: Address(from_text(account, 20)) for account, name in names.items()}
         parties["market"] = profile.market
         record = Record(profile=profile, chain=session.chain, parties=parties)
         shop = Shop(

@@ -10,8 +10,6 @@ from provider_agent.metering import (
     UsageReport,
     elapsed_ms,
     evidence,
-    nothing_used,
-    report,
 )
 
 LEASE = bytes(range(32))
@@ -54,30 +52,6 @@ def test_billed_time_is_between_the_report_before_and_the_duration(
     at_least = min(before, limit * 1000)
     billed = elapsed_ms(RunTimes(started_at=start), now=now, limit_seconds=limit, at_least=at_least)
     assert at_least <= billed <= limit * 1000
-
-
-@given(nows=st.lists(MOMENTS, min_size=2, max_size=6), cpu=st.lists(COUNTERS, min_size=6, max_size=6))
-def test_reports_never_go_back(nows: list[int], cpu: list[int]) -> None:
-    usage = nothing_used(LEASE)
-    for now, cpu_ns in zip(nows, cpu, strict=False):
-        following = report(
-            usage,
-            RunTimes(started_at=1000),
-            now=now,
-            limit_seconds=3600,
-            cpu_ns=cpu_ns,
-            peak_bytes=cpu_ns,
-        )
-        assert following.milliseconds >= usage.milliseconds
-        assert following.cpu_ns >= usage.cpu_ns
-        assert following.peak_bytes >= usage.peak_bytes
-        usage = following
-
-
-def test_the_report_of_an_ended_job_is_the_last() -> None:
-    times = RunTimes(started_at=1000, finished_at=1600)
-    usage = report(nothing_used(LEASE), times, now=1700, limit_seconds=9, cpu_ns=1, peak_bytes=2)
-    assert usage == UsageReport(lease=LEASE, milliseconds=600, cpu_ns=1, peak_bytes=2, last=True)
 
 
 def test_evidence_is_fixed_to_the_byte() -> None:
