@@ -16,6 +16,8 @@ pytestmark = pytest.mark.docker
 
 DENIED_IMAGE = "sha256:" + "ef" * 32
 EXHAUST_MEMORY = "sleep 1; exec awk 'BEGIN { s = \"x\"; while (1) s = s s }'"
+ENGINE_CLOCK_MS = 100
+"""the engine notes a start a moment after the process runs, so a sleep may be billed for that much less"""
 ONLY_DEAR = {"domains": {"allow": ["dear-lab/*"]}}
 LOOK_AROUND = """
 id -u
@@ -96,7 +98,7 @@ def test_a_failed_job_says_how_and_pays_until_then(
     result = outcome.plain["result"]
     assert (result["state"], result["code"], result["exit_code"]) == ("failed", code, exit_code)
     (lease,) = grid.await_closed(outcome.plain["job"])["leases"]
-    assert 1_000 <= lease["receipt"]["milliseconds"] < 10_000
+    assert 1_000 - ENGINE_CLOCK_MS <= lease["receipt"]["milliseconds"] < 10_000
     assert 0 < int(lease["paid"]) < int(lease["escrow"])
     assert int(lease["paid"]) + int(lease["refunded"]) == int(lease["escrow"])
 
@@ -163,7 +165,7 @@ def test_an_attached_buyer_agrees_to_usage_with_its_own_key(grid: ShortGrid) -> 
     (lease,) = grid.await_closed(outcome.plain["job"])["leases"]
     assert lease["terms"]["signer"] == lease["terms"]["buyer"] == grid.bingwang("wallet", "show")["address"]
     assert lease["receipt"]["last"] is True
-    assert 4_000 <= lease["receipt"]["milliseconds"] < 8_000
+    assert 4_000 - ENGINE_CLOCK_MS <= lease["receipt"]["milliseconds"] < 8_000
 
 
 def test_a_draining_agent_takes_no_new_lease_until_told_to(grid: ShortGrid) -> None:
