@@ -5,45 +5,15 @@
     top bit is a guard and all lanes are compared in one subtraction.
 """
 
-LANES: constant(uint256) = 2**224 - 1
 FIRST_BITS: constant(uint256) = (2**224 - 1) // (2**32 - 1)
 GUARDS: constant(uint256) = FIRST_BITS * 2**31
 
 # Lane 6 and the top 32 bits are reserved: zero in everything that a caller hands in.
 USABLE: constant(uint256) = ((2**192 - 1) // (2**32 - 1)) * (2**31 - 1)
-USABLE_LANES: constant(uint256) = 6
-LANE_MASK: constant(uint256) = 2**32 - 1
-
-
-@internal
-@pure
-def _valid(word: uint256) -> bool:
-    return word & ~USABLE == 0
-
-
-@internal
-@pure
-def _fits(capacity: uint256, used: uint256, want: uint256) -> bool:
-    # used <= capacity in each lane, so the first subtraction cannot borrow between lanes.
-    free: uint256 = capacity - used
-    return ((free | GUARDS) - want) & GUARDS == GUARDS
-
-
-@internal
-@pure
-def _released(used: uint256, want: uint256) -> uint256:
-    # Saturates: a lane that would go below zero becomes zero.
-    rest: uint256 = (used | GUARDS) - want
-    kept: uint256 = rest & GUARDS
-    return rest & (kept - (kept >> 31))
-
-
-@internal
-@pure
-def _rate(ask: uint256, want: uint256) -> uint256:
-    # Six products below 2^62: far from the end of the word.
-    total: uint256 = 0
-    for lane: uint256 in range(USABLE_LANES):
-        place: uint256 = 32 * lane
-        total += ((ask >> place) & LANE_MASK) * ((want >> place) & LANE_MASK)
-    return total
+RESERVED: constant(uint256) = max_value(uint256) ^ USABLE
+# Lane 0 and lane 2 of a word, and its lanes 0, 2 and 4, which leave 64 bits to each.
+LANE_0: constant(uint256) = 2**32 - 1
+LANE_2: constant(uint256) = (2**32 - 1) * 2**64
+EVEN_LANES: constant(uint256) = (2**32 - 1) * (1 + 2**64 + 2**128)
+# A word << ABOVE_LANES >> ABOVE_LANES is without the 32 bits above the lanes.
+ABOVE_LANES: constant(uint256) = 32

@@ -5,6 +5,8 @@
 """
 
 from . import accounts
+from . import delegates
+from . import errors
 from . import events
 from . import lanes
 from . import signatures
@@ -12,6 +14,8 @@ from . import traits
 from . import types
 
 uses: accounts
+uses: delegates
+uses: errors
 uses: signatures
 
 FLAGS_PLACE: constant(uint256) = 224
@@ -24,27 +28,34 @@ _words: HashMap[bytes32, uint256]
 @internal
 @pure
 def _in_range(offer: types.Offer) -> bool:
-    if not lanes._valid(offer.capacity) or not lanes._valid(offer.ask) or offer.capacity == 0:
+    if (offer.capacity | offer.ask) & lanes.RESERVED != 0 or offer.capacity == 0:
         return False
-    if not traits._valid_claim(offer.traits) or offer.provider == empty(address):
+    if offer.provider == empty(bytes32) or offer.minSeconds > offer.maxSeconds:
         return False
-    if offer.minSeconds > offer.maxSeconds or offer.maxSeconds >= 2**32:
+    beyond: uint256 = convert(offer.provider, uint256) >> 160 | offer.maxSeconds >> 32
+    beyond |= offer.validUntil >> 40 | (offer.epoch | offer.salt) >> 64
+    # Of exactly one vendor and in exactly one region, or it would satisfy every demand.
+    vendor: uint256 = offer.traits & traits.VENDORS
+    region: uint256 = offer.traits & traits.REGIONS
+    if beyond != 0 or vendor == 0 or region == 0:
         return False
-    return offer.validUntil < 2**40 and offer.epoch < 2**64 and offer.salt < 2**64
+    return (vendor & unsafe_sub(vendor, 1)) | (region & unsafe_sub(region, 1)) == 0
 
 
 @internal
 def _register(offer: types.Offer):
-    assert msg.sender == offer.provider, "market: not the provider"
-    assert self._in_range(offer), "market: offer field"
-    assert offer.validUntil > block.timestamp, "market: offer expired"
-    assert offer.epoch == accounts._epoch(msg.sender), "market: offer epoch"
+    delegates._check_caller(offer.provider, delegates.OPERATE, errors.NOT_THE_PROVIDER)
+    errors._require(self._in_range(offer), errors.OFFER_FIELD)
+    errors._require(offer.validUntil > block.timestamp, errors.OFFER_EXPIRED)
+    word: uint256 = accounts._words[offer.provider]
+    epoch: uint256 = word << accounts.ABOVE_EPOCH >> accounts.EPOCH_SHIFT
+    errors._require(offer.epoch == epoch, errors.OFFER_EPOCH)
     digest: bytes32 = signatures._offer_digest(offer)
-    assert self._words[digest] == 0, "market: offer known"
+    errors._require(self._words[digest] == 0, errors.OFFER_KNOWN)
     self._words[digest] = REGISTERED << FLAGS_PLACE
     log events.OfferRegistered(
         offer=digest,
-        provider=offer.provider,
+        provider=convert(offer.provider, address),
         capacity=offer.capacity,
         ask=offer.ask,
         traits=offer.traits,
@@ -59,37 +70,19 @@ def _register(offer: types.Offer):
 
 @internal
 def _cancel(offer: types.Offer):
-    assert msg.sender == offer.provider, "market: not the provider"
+    delegates._check_caller(offer.provider, delegates.OPERATE, errors.NOT_THE_PROVIDER)
     digest: bytes32 = signatures._offer_digest(offer)
     word: uint256 = self._words[digest]
-    assert word >> FLAGS_PLACE == REGISTERED, "market: offer not open"
+    errors._require(word >> FLAGS_PLACE == REGISTERED, errors.OFFER_NOT_OPEN)
     self._words[digest] = word | (CANCELLED << FLAGS_PLACE)
-    log events.OfferCancelled(offer=digest, provider=msg.sender)
+    log events.OfferCancelled(offer=digest, provider=convert(offer.provider, address))
 
 
 @internal
-@view
-def _check_standing(offer: types.Offer, word: uint256) -> uint256:
-    if word == 0:
-        # Only a registered offer has a word, so these fields are looked at for the reason alone.
-        if self._in_range(offer):
-            return types.OFFER_UNKNOWN
-        return types.OFFER_FIELD
-    if (word >> FLAGS_PLACE) & CANCELLED != 0:
-        return types.OFFER_CANCELLED
-    if offer.epoch != accounts._epoch(offer.provider):
-        return types.OFFER_EPOCH
-    return types.OK
-
-
-@internal
-def _take(digest: bytes32, want: uint256):
-    # The lanes were checked to fit, so no lane carries into the next.
-    self._words[digest] += want
-
-
-@internal
-def _give_back(digest: bytes32, want: uint256):
-    word: uint256 = self._words[digest]
-    used: uint256 = lanes._released(word & lanes.LANES, want)
-    self._words[digest] = ((word >> FLAGS_PLACE) << FLAGS_PLACE) | used
+@pure
+def _released(word: uint256, want: uint256) -> uint256:
+    # The offer's word once a lease of this size is over.
+    # Saturates: a lane that would go below zero becomes zero. The guards' bits are free in every lane.
+    rest: uint256 = unsafe_sub(word | lanes.GUARDS, want)
+    kept: uint256 = rest & lanes.GUARDS
+    return rest & unsafe_sub(kept, kept >> 31) | (word >> FLAGS_PLACE << FLAGS_PLACE)

@@ -26,6 +26,10 @@ RECEIPT_TYPE: constant(bytes32) = keccak256(
     "UsageReceipt(bytes32 lease,uint64 milliseconds,bytes32 evidence,bool last)"
 )
 
+WITHDRAWAL_TYPE: constant(bytes32) = keccak256(
+    "Withdraw(address account,address to,uint256 amount,uint64 nonce,uint40 deadline)"
+)
+
 LOW_255: constant(uint256) = 2**255 - 1
 # Half of secp256k1's order; a 64-digit hex literal would be bytes32.
 HALF_ORDER: constant(uint256) = (
@@ -56,7 +60,10 @@ def _domain_separator() -> bytes32:
 @internal
 @view
 def _digest(struct_hash: bytes32) -> bytes32:
-    return keccak256(concat(x"1901", self._domain_separator(), struct_hash))
+    separator: bytes32 = _separator
+    if chain.id != _chain_id:
+        separator = self._domain_separator()
+    return keccak256(concat(0x1901, separator, struct_hash))
 
 
 @internal
@@ -73,24 +80,28 @@ def _bid_digest(bid: types.Bid) -> bytes32:
 
 @internal
 @view
-def _receipt_digest(lease: bytes32, item: types.Settlement) -> bytes32:
-    return self._digest(
-        keccak256(abi_encode(RECEIPT_TYPE, lease, item.milliseconds, item.evidence, item.last))
-    )
+def _withdrawal_digest(item: types.Withdrawal) -> bytes32:
+    return self._digest(keccak256(abi_encode(WITHDRAWAL_TYPE, item)))
 
 
 @internal
 @view
 def _lease_id(terms: types.LeaseTerms) -> bytes32:
     # No block data: a match that a reorganisation moves keeps its id, and its receipts stay good.
-    return keccak256(abi_encode(self._domain_separator(), terms))
+    separator: bytes32 = _separator
+    if chain.id != _chain_id:
+        separator = self._domain_separator()
+    return keccak256(abi_encode(separator, terms))
 
 
 @internal
 @pure
-def _signed_by(account: address, digest: bytes32, r: bytes32, vs: bytes32) -> bool:
+def _signer_of(digest: bytes32, r: bytes32, vs: bytes32) -> address:
+    # The zero address for what is no signature, and for the upper of two signatures that mean the same.
     s: uint256 = convert(vs, uint256) & LOW_255
-    if s > HALF_ORDER or account == empty(address):
-        return False
-    v: uint256 = 27 + (convert(vs, uint256) >> 255)
-    return ecrecover(digest, v, convert(r, uint256), s) == account
+    if s > HALF_ORDER:
+        return empty(address)
+    v: uint256 = unsafe_add(27, convert(vs, uint256) >> 255)
+    return ecrecover(digest, v, convert(r, uint256), s)
+
+

@@ -1,4 +1,4 @@
-"""Book: the live offers with their free capacity and the waiting bids, changed by events alone.
+"""Book: the live offers with their free capacity and stake and the waiting bids, changed by events alone.
 
 Capacity that leases hold is remembered while an offer is off the book, so that an agent which falls
 silent and comes back does not lend the same cores twice.
@@ -7,7 +7,7 @@ silent and comes back does not lend the same cores twice.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ledger.market.identity import BidId, OfferId
+from ledger.market.identity import Address, BidId, OfferId
 from ledger.market.resource import Quantities
 from matcher.columns import OfferColumns, OfferView
 from matcher.orders import BidOrder, OfferOrder
@@ -44,6 +44,15 @@ class CapacityFreed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StakeChanged:
+    """A provider's stake that no lease locks, in base units: what the chain says is free, less the locks of
+    leases that are planned and not open yet. Nothing said is 0."""
+
+    provider: Address
+    free: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BidPlaced:
     """A bid waits. A second one with its id replaces it."""
 
@@ -57,14 +66,19 @@ class BidRemoved:
     bid: BidId
 
 
-BookEvent = OfferListed | OfferDelisted | CapacityTaken | CapacityFreed | BidPlaced | BidRemoved
+BookEvent = (
+    OfferListed | OfferDelisted | CapacityTaken | CapacityFreed | StakeChanged | BidPlaced | BidRemoved
+)
 
 
 class Book:
-    """One owner applies events; `clear` and `explain` only look."""
+    """One owner applies events; `clear` and `explain` only look. A lease locks `stake_bps` (basis points)
+    of its escrow from its provider's stake."""
 
-    def __init__(self, events: Iterable[BookEvent] = ()) -> None:
+    def __init__(self, events: Iterable[BookEvent] = (), *, stake_bps: int = 0) -> None:
         self._columns = OfferColumns()
+        self._stake_bps = stake_bps
+        self._stakes: dict[Address, int] = {}
         self._used: dict[OfferId, Quantities] = {}
         self._bids: dict[BidId, BidOrder] = {}
         for event in events:
@@ -82,6 +96,8 @@ class Book:
                 self._use(offer, self.used(offer).plus(want))
             case CapacityFreed(offer=offer, want=want):
                 self._use(offer, self.used(offer).less(want))
+            case StakeChanged(provider=provider, free=free):
+                self._stakes[provider] = free
             case BidPlaced(order=bid):
                 self._bids[bid.id] = bid
             case BidRemoved(bid=removed):
@@ -99,6 +115,10 @@ class Book:
         """What leases hold of an offer, on the book or off it."""
         return self._used.get(offer, Quantities())
 
+    def stake(self, provider: Address) -> int:
+        """A provider's stake as the last `StakeChanged` told it, in base units."""
+        return self._stakes.get(provider, 0)
+
     def offer(self, offer: OfferId) -> OfferOrder | None:
         """A live offer, or None."""
         return self._columns.order(offer) if offer in self._columns else None
@@ -112,5 +132,5 @@ class Book:
         return tuple(self._bids.values())
 
     def offers(self) -> OfferView:
-        """The live offers as columns, with a copy of their free capacity that the caller may spend."""
-        return self._columns.view()
+        """The live offers as columns, with copies of free capacity and stake that the caller may spend."""
+        return self._columns.view(self._stakes, self._stake_bps)

@@ -1,9 +1,10 @@
-"""Clearing: who gets what. Bids in time priority, each at the cheapest eligible offer with room left.
+"""Clearing: who gets what. Bids in time priority, each at the cheapest eligible offers with room left.
 
 A pure function of the book and the time: the same orders give the same matches, in whatever order they
 were put in. Equal prices are drawn by a hash of both ids, since ids and sizes can be chosen by traders.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -11,19 +12,37 @@ import numpy as np
 
 from ledger.market.identity import BidId, OfferId
 from matcher.book import Book
-from matcher.columns import OfferView, lot_of
+from matcher.columns import OfferView
 from matcher.eligibility import eligible
-from matcher.orders import BidOrder, OfferOrder
+from matcher.orders import BidOrder
+from matcher.placement import places
 from matcher.pricing import ask_rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """This bid opens a lease on this offer at `rate`, in milli-base-units per hour."""
+class MatchMember:
+    """One lease on this offer at `rate`, in milli-base-units per hour."""
 
-    bid: BidId
     offer: OfferId
     rate: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """This bid opens one lease for each of `members`, in the order of their numbers, together."""
+
+    bid: BidId
+    members: tuple[MatchMember, ...]
+
+    @property
+    def offer(self) -> OfferId:
+        """The first member's offer; the only one but for a gang."""
+        return self.members[0].offer
+
+    @property
+    def rate(self) -> int:
+        """The first member's rate; the only one but for a gang."""
+        return self.members[0].rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,43 +53,67 @@ class Clearing:
     unmatched: tuple[BidId, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Serving:
+    """An order with the row and the rate of each member, in milli-base-units per hour."""
+
+    order: BidOrder
+    rows: list[int]
+    rates: list[int]
+
+
 def clear(book: Book, at: int) -> Clearing:
     """Decide for every waiting bid at the time `at` (seconds); the book itself is not changed.
 
-    Of several bids of one buyer with one nonce (alternatives) at most one is matched: the contract
-    opens a nonce once. Whoever accepts a match applies `CapacityTaken` and `BidRemoved` for it.
+    Of the alternatives of one group, and of several bids of one buyer with one nonce, at most one is
+    matched: the contract opens a nonce once. Whoever accepts a match applies `CapacityTaken` for each
+    member, `StakeChanged` where it keeps stakes, and `BidRemoved` for the bid and its alternatives.
     """
     offers = book.offers()
     spent: set[tuple[bytes, int]] = set()
     matches: list[Match] = []
     unmatched: list[BidId] = []
-    for order in sorted(book.bids(), key=_priority):
-        nonce = (order.bid.buyer, order.bid.nonce)
-        match = None if nonce in spent else _serve(offers, order, at)
-        if match is None:
-            unmatched.append(order.id)
-        else:
-            spent.add(nonce)
-            matches.append(match)
+    for group in _groups(book.bids()):
+        unspent = [order for order in group if (order.bid.buyer, order.bid.nonce) not in spent]
+        best = _cheapest_alternative(offers, unspent, at)
+        if best is not None:
+            spent.add((best.order.bid.buyer, best.order.bid.nonce))
+            matches.append(_take(offers, best))
+        unmatched.extend(order.id for order in group if best is None or order is not best.order)
     return Clearing(matches=tuple(matches), unmatched=tuple(unmatched))
-
-
-def drawn(order: BidOrder, offer: OfferOrder) -> tuple[int, bytes]:
-    """The place of an offer among equally cheap ones, for this bid: lowest first."""
-    return lot_of(order.id) ^ lot_of(offer.id), sha256(order.id + offer.id).digest()
 
 
 def _priority(order: BidOrder) -> tuple[int, bytes]:
     return order.sequence, sha256(order.id).digest()
 
 
-def _serve(offers: OfferView, order: BidOrder, at: int) -> Match | None:
+def _groups(orders: Iterable[BidOrder]) -> list[list[BidOrder]]:
+    """Alternatives together, each group at the place of its first, in the order of serving."""
+    groups: dict[BidId, list[BidOrder]] = {}
+    for order in sorted(orders, key=_priority):
+        groups.setdefault(order.id if order.group is None else order.group, []).append(order)
+    return list(groups.values())
+
+
+def _cheapest_alternative(offers: OfferView, group: list[BidOrder], at: int) -> _Serving | None:
+    """The one whose members cost least per hour together, the earlier one where two cost the same."""
+    found = [serving for order in group if (serving := _serve(offers, order, at)) is not None]
+    return min(found, key=lambda serving: sum(serving.rates), default=None)
+
+
+def _serve(offers: OfferView, order: BidOrder, at: int) -> _Serving | None:
     rates = ask_rates(offers.ask, order.bid.want)
     rows = np.flatnonzero(eligible(offers, order, rates, at))
-    if not rows.size:
+    placed = places(offers, order, rates, rows)
+    if not placed or len(placed) < order.members:
         return None
-    rows = rows[rates[rows] == rates[rows].min()]
-    lots = offers.column("lot")[rows] ^ lot_of(order.id)
-    row = min(rows[lots == lots.min()].tolist(), key=lambda tied: drawn(order, offers.orders[tied]))
-    offers.take(row, order.bid.want)
-    return Match(bid=order.id, offer=offers.orders[row].id, rate=int(rates[row]))
+    return _Serving(order=order, rows=placed, rates=[int(rates[row]) for row in placed])
+
+
+def _take(offers: OfferView, serving: _Serving) -> Match:
+    bid = serving.order.bid
+    members: list[MatchMember] = []
+    for row, rate in zip(serving.rows, serving.rates, strict=True):
+        offers.take(row, bid.want, offers.lock_for(rate, bid.duration))
+        members.append(MatchMember(offer=offers.orders[row].id, rate=rate))
+    return Match(bid=serving.order.id, members=tuple(members))

@@ -4,7 +4,7 @@ Every column is `uint64`: bits, MiB, seconds and prices all fit. Providers and d
 they appear; the numbers, like the rows, decide nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, TypeAlias
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ledger.market.identity import Address, OfferId
+from ledger.market.money import MILLISECONDS, RATE_DIVISOR, escrow_for
+from ledger.market.policy import BASIS_POINTS
 from ledger.market.resource import LANE_NAMES, Quantities
 from matcher.orders import OfferOrder
 
@@ -30,6 +32,7 @@ FIELDS = (
     "min_seconds",
     "max_seconds",
     "valid_until",
+    "reputation",
     "provider",
     "domain",
     "lot",
@@ -46,7 +49,9 @@ def lot_of(identifier: bytes) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferView:
-    """The live offers at one moment: `free` is the viewer's own copy, all else is read-only."""
+    """The live offers at one moment: `free` and `stakes` are the viewer's own copies, all else is
+    read-only. `stakes` has the free stake of each provider by its number, in base units; a lease locks
+    `stake_bps` of its escrow."""
 
     orders: tuple[OfferOrder, ...]
     providers: dict[Address, int]
@@ -54,6 +59,8 @@ class OfferView:
     table: Numbers
     ask: Numbers
     free: Numbers
+    stakes: list[int]
+    stake_bps: int
 
     def column(self, name: str) -> Numbers:
         column: Numbers = self.table[FIELDS.index(name)]
@@ -62,9 +69,32 @@ class OfferView:
     def free_of(self, row: int) -> Quantities:
         return Quantities(**dict(zip(LANE_NAMES, self.free[:, row].tolist(), strict=True)))
 
-    def take(self, row: int, want: Quantities) -> None:
-        """Reserve `want`, which must fit, in the viewer's copy."""
+    def provider_of(self, row: int) -> int:
+        """The number of the row's provider."""
+        return int(self.column("provider")[row])
+
+    def lock_for(self, rate: int, seconds: int) -> int:
+        """Base units of stake that a lease locks: the contract's rule (`ledger.market.policy`)."""
+        return escrow_for(rate, seconds) * self.stake_bps // BASIS_POINTS
+
+    def highest_rates(self, seconds: int) -> list[int]:
+        """Of each provider by its number: the highest rate at which its stake covers the lock of one lease
+        of `seconds`, both above 0 as is `stake_bps`."""
+        return [self._most_escrow(stake) * RATE_DIVISOR // (seconds * MILLISECONDS) for stake in self.stakes]
+
+    def longest_for(self, row: int, rate: int) -> int:
+        """The seconds for which the stake of the row's provider covers the lock of a lease at `rate`, both
+        rate and `stake_bps` above 0."""
+        return self._most_escrow(self.stakes[self.provider_of(row)]) * RATE_DIVISOR // (rate * MILLISECONDS)
+
+    def _most_escrow(self, stake: int) -> int:
+        """The largest escrow whose lock, which is rounded down, the stake covers."""
+        return (stake * BASIS_POINTS + BASIS_POINTS - 1) // self.stake_bps
+
+    def take(self, row: int, want: Quantities, lock: int) -> None:
+        """Reserve `want` and `lock`, which must fit, in the viewer's copies."""
         self.free[:, row] -= np.array(tuple(want), dtype=np.uint64)
+        self.stakes[self.provider_of(row)] -= lock
 
 
 class OfferColumns:
@@ -102,7 +132,7 @@ class OfferColumns:
         domain = self._domains.setdefault(order.domain, len(self._domains))
         yield from (traits.vendors, traits.regions, traits.features)
         yield from (traits.gpu_memory_mib, traits.capability, traits.model)
-        yield from (offer.min_seconds, offer.max_seconds, offer.valid_until)
+        yield from (offer.min_seconds, offer.max_seconds, offer.valid_until, order.reputation)
         yield from (provider, domain, lot_of(order.id))
 
     def set_free(self, offer: OfferId, free: Quantities) -> None:
@@ -117,7 +147,7 @@ class OfferColumns:
             self._orders[row] = moved
             self._rows[moved.id] = row
 
-    def view(self) -> OfferView:
+    def view(self, stakes: Mapping[Address, int], stake_bps: int) -> OfferView:
         live = self._table[:, : len(self._orders)]
         fixed = live.view()
         fixed.flags.writeable = False
@@ -128,4 +158,6 @@ class OfferColumns:
             table=fixed[:_ASK],
             ask=fixed[_ASK:_FREE],
             free=live[_FREE:].copy(),
+            stakes=[stakes.get(provider, 0) for provider in self._providers],
+            stake_bps=stake_bps,
         )

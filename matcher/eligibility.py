@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ledger.market.bid import Bid
+from ledger.market.bid import AGREE_SHIFT, DISTINCT, MAX_MEMBERS, MAX_REPLICAS, REPLICAS, Bid
 from ledger.market.domains import permits
 from ledger.market.identity import NO_DIGEST, NOBODY
 from ledger.market.resource import LANE_NAMES
@@ -19,6 +19,8 @@ from matcher.orders import BidOrder
 
 Mask = NDArray[np.bool_] | bool
 """one truth an offer, or one for all of them"""
+
+_MOST_RATE = (1 << 64) - 1
 
 LANE_DIMENSIONS = {lane: lane for lane in LANE_NAMES} | {"gpu_memory": "gpu_memory_total"}
 """dimension of each lane; `gpu_memory` alone is the trait, the memory of one device"""
@@ -31,20 +33,29 @@ def faulty_terms(bid: Bid) -> tuple[str, ...]:
         ("the reserved lane is not 0", bid.want.reserved != 0),
         ("its signer is the zero address", bid.signer == NOBODY),
         ("its duration is 0", bid.duration == 0),
-        (f"its flags {bid.flags} are unknown", bid.flags != 0),
-        ("it continues a lease, which this market cannot do", bid.continues != NO_DIGEST),
+        (f"its flags {bid.flags} are unknown, or not for {bid.members} members", not _known_flags(bid)),
+        ("it continues a lease, so no other offer may serve it", bid.continues != NO_DIGEST),
     )
     return tuple(fault for fault, present in faults if present)
 
 
+def _known_flags(bid: Bid) -> bool:
+    if bid.members == 1 or not bid.replicated:
+        return bid.flags == 0 or (bid.flags == DISTINCT and bid.members > 1)
+    known = bid.flags & ~(DISTINCT | REPLICAS) == bid.agree << AGREE_SHIFT
+    return known and bid.members <= MAX_REPLICAS and bid.members < 2 * bid.agree <= 2 * bid.members
+
+
 def conditions(offers: OfferView, order: BidOrder, rates: Numbers, at: int) -> Iterator[tuple[str, Mask]]:
-    """Each dimension's name and where it holds at the time `at`, in seconds."""
+    """Each dimension's name and where it holds for one member of the order at the time `at`, in seconds;
+    whether there is room for all its members is `matcher.placement`' to say."""
     yield "terms", not faulty_terms(order.bid)
-    yield "members", order.bid.members == 1
+    yield "members", 1 <= order.members <= MAX_MEMBERS
     yield from _lanes(offers, order)
     yield from _traits(offers, order)
     yield from _times(offers, order, at)
     yield from _parties(offers, order)
+    yield from _standing(offers, order, rates)
     yield "price", rates <= order.bid.limit_rate
 
 
@@ -98,3 +109,14 @@ def _parties(offers: OfferView, order: BidOrder) -> Iterator[tuple[str, Mask]]:
         yield "excluded", ~np.isin(provider, np.array(excluded, dtype=np.uint64))
     if bid.buyer in offers.providers:
         yield "self_trade", provider != offers.providers[bid.buyer]
+
+
+def _standing(offers: OfferView, order: BidOrder, rates: Numbers) -> Iterator[tuple[str, Mask]]:
+    if order.min_reputation:
+        yield "reputation", offers.column("reputation") >= order.min_reputation
+    if offers.stake_bps and order.bid.duration:
+        highest = offers.highest_rates(order.bid.duration)
+        if rates.dtype != object:
+            highest = [min(rate, _MOST_RATE) for rate in highest]
+        by_provider = np.array(highest, dtype=rates.dtype)
+        yield "stake", rates <= by_provider[offers.column("provider").astype(np.intp)]

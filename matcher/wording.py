@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from ledger.market.bid import MAX_MEMBERS
 from ledger.market.domains import permits
 from ledger.market.identity import text
 from ledger.market.resource import Quantities
@@ -17,11 +18,17 @@ _UNITS: Final = {"cpu": "milli-cores", "gpu": "milli-devices", "network": "Mbit/
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A bid and an offer that may not meet; `free` is what the offer has left."""
+    """A bid and an offer that may not meet. `free` is what the offer has left, `stake` what its provider has
+    and `lock` what one lease takes of it (base units), `longest` the seconds that the stake covers, `placed`
+    how many members have a place."""
 
     order: BidOrder
     offer: OfferOrder
     free: Quantities
+    stake: int
+    lock: int
+    longest: int
+    placed: int
 
 
 def line(dimension: str, pair: Pair) -> str:
@@ -89,6 +96,27 @@ def _domain(pair: Pair) -> str:
     return f"{pair.offer.domain} is {'denied' if denied else 'not among the allowed'}"
 
 
+def _members(pair: Pair) -> str:
+    wants = pair.order.members
+    if not 1 <= wants <= MAX_MEMBERS:
+        return f"wants {wants} members, an order has 1 to {MAX_MEMBERS}"
+    return f"wants {wants} members together, {pair.placed} would find a place"
+
+
+def _distinct(pair: Pair) -> str:
+    apart = "providers and domains" if pair.order.replicated else "providers"
+    return f"wants {pair.order.members} members at distinct {apart}, {pair.placed} would find a place"
+
+
+def _stake(pair: Pair) -> str:
+    covered = f"{pair.longest} s would be covered" if pair.longest else "no second would be covered"
+    return f"a lease locks {pair.lock} base units, its provider has {pair.stake} free: {covered}"
+
+
+def _reputation(pair: Pair) -> str:
+    return f"wants at least {pair.order.min_reputation} per mille, has {pair.offer.reputation} per mille"
+
+
 def _price(pair: Pair) -> str:
     rate, limit = executed_rate(pair.offer, pair.order), pair.order.bid.limit_rate
     return f"asks {rate}, the limit is {limit} (milli-base-units per hour)"
@@ -97,7 +125,10 @@ def _price(pair: Pair) -> str:
 _DETAILS: Final[dict[str, Callable[[Pair], str]]] = {
     **{dimension: _lane_detail(lane) for lane, dimension in LANE_DIMENSIONS.items()},
     "terms": lambda pair: "; ".join(faulty_terms(pair.order.bid)),
-    "members": lambda pair: f"wants {pair.order.bid.members} members, a lease has 1",
+    "members": _members,
+    "distinct": _distinct,
+    "stake": _stake,
+    "reputation": _reputation,
     "vendor": _vendor,
     "region": _region,
     "features": _features,

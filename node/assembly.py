@@ -14,17 +14,26 @@ from ledger.chain.outbox import Outbox, OutboxPolicy
 from ledger.market.errors import LostRace, Unavailable
 from ledger.market.events import LeaseOpened
 from ledger.market.identity import LeaseId, text
+from ledger.market.wire import policy_to_plain
 from node.api.authentication import Authentication
 from node.api.events import TOPIC
 from node.api.services import Health, Services
 from node.exchange import Exchange
-from node.loops import Following, Loop, Sending, Sweeping
+from node.loops import Chores, Following, Loop, Sending, Sweeping
 from node.relay.blobs import BlobStore
 from node.relay.job_logs import JobLogs
 from node.relay.nudges import Nudges
 from node.settings import NodeSettings
+from node.trading.claims import Claims
+from node.trading.continuing import Continuing
+from node.trading.delegates import Delegates
+from node.trading.jurying import Jurying
 from node.trading.presence import Presence
+from node.trading.relaying import Relaying
 from node.trading.settlement import Settlement
+from node.trading.track_records import TrackRecords
+from node.trading.unstaking import Unstaking
+from node.trading.venue import Venue
 from node.version import VERSION
 
 SWEEP_SECONDS = 1.0
@@ -64,17 +73,30 @@ def assemble(base: Foundations) -> Node:
     """The node on these foundations, its book rebuilt; nothing runs yet."""
     now = _now()
     settings, books, domain = base.settings, base.books, base.client.domain()
-    presence = Presence(now, settings.heartbeat_timeout, settings.lost_after)
-    exchange = Exchange(books, base.client, domain, base.key.address, presence)
-    settlement = Settlement(books, domain, base.key, base.client.policy())
+    venue = Venue(domain=domain, address=base.key.address, policy=base.client.policy())
+    track_records = TrackRecords(books.queries, (base.key.address,))
+    exchange = Exchange(
+        books,
+        base.client,
+        venue,
+        Presence(now, settings.heartbeat_timeout, settings.lost_after),
+        Continuing(domain, base.key),
+        track_records.per_mille,
+    )
+    settlement = Settlement(books, domain, base.key, venue.policy)
     nudges = Nudges()
-    loops = _loops(base, exchange, settlement, nudges)
+    loops = _loops(base, exchange, settlement, track_records, nudges)
+    track_records.follow()
     exchange.start(now)
     services = Services(
         settings=settings,
         books=books,
         exchange=exchange,
         settlement=settlement,
+        track_records=track_records,
+        delegates=Delegates(base.client),
+        relaying=Relaying(books, base.client, domain, base.key.address),
+        chain=base.client,
         blobs=BlobStore(settings.directory, settings.blob_limit, settings.store_limit),
         logs=JobLogs(settings.directory / "logs", settings.log_limit),
         authentication=Authentication(domain),
@@ -88,7 +110,7 @@ def assemble(base: Foundations) -> Node:
 
 def _market(base: Foundations) -> dict[str, object]:
     """The body of `GET /v1/market`, without the time."""
-    client, domain, policy = base.client, base.client.domain(), base.client.policy()
+    client, domain, roles = base.client, base.client.domain(), base.client.roles()
     return {
         "chain_id": domain.chain_id,
         "market": text(domain.market),
@@ -96,7 +118,10 @@ def _market(base: Foundations) -> dict[str, object]:
         "decimals": client.decimals(),
         "node": text(base.key.address),
         "rpc_url": base.rpc_url,
-        "policy": {"receipt_interval": policy.receipt_interval, "grace": policy.grace},
+        "guardian": text(roles.guardian),
+        "arbiter": text(roles.arbiter),
+        "jury": text(roles.jury),
+        "policy": policy_to_plain(client.policy()),
         "first_block": base.first_block,
         "confirmations": base.settings.confirmations,
         "embedded": base.settings.rpc_url is None,
@@ -104,16 +129,26 @@ def _market(base: Foundations) -> dict[str, object]:
     }
 
 
-def _loops(base: Foundations, exchange: Exchange, settlement: Settlement, nudges: Nudges) -> Loops:
+def _loops(
+    base: Foundations,
+    exchange: Exchange,
+    settlement: Settlement,
+    track_records: TrackRecords,
+    nudges: Nudges,
+) -> Loops:
     def on_opened(event: LeaseOpened) -> None:
         nudges.publish(event.terms.provider, _nudge(event.id))
         nudges.publish(TOPIC, "events")
 
     books, client, depth = base.books, base.client, base.settings.confirmations
-    following = Following(books, Follower(client, depth), exchange, base.first_block, on_opened)
+    follower_of = Follower(client, depth)
+    following = Following(books, follower_of, exchange, track_records, base.first_block, on_opened)
     outbox = Outbox(books.outbox(base.key.address), client, base.key, OutboxPolicy(confirmations=depth))
     sending = Sending(books, outbox, exchange)
-    sweeping = Sweeping(books, exchange, settlement)
+    chores = Chores(
+        claims=Claims(books), jurying=Jurying(books, exchange.venue.policy), unstaking=Unstaking(books)
+    )
+    sweeping = Sweeping(books, exchange, settlement, chores)
     pause = base.settings.poll_seconds
     follower = Loop("follower", lambda: following.step(_now()), pause)
 

@@ -14,9 +14,9 @@ from typing import Protocol
 from ledger.books.books import Books
 from ledger.books.rows import JobRow
 from ledger.books.unit_of_work import Unit
-from ledger.chain.typed_data import Domain
 from ledger.market.bid import Bid
-from ledger.market.errors import LostRace, Rejected
+from ledger.market.delegation import Delegation
+from ledger.market.errors import LostRace, Rejected, Unavailable
 from ledger.market.events import LeaseClosed, LeaseOpened
 from ledger.market.facts import (
     BidAccepted,
@@ -24,27 +24,31 @@ from ledger.market.facts import (
     ChainObserved,
     ChainRewound,
     JobReported,
-    LeasePlanned,
     PlanFailed,
 )
-from ledger.market.identity import Address, BidId, LeaseId, text
+from ledger.market.identity import NO_DIGEST, Address, BidId, LeaseId, text
 from ledger.market.lifecycle import CANCELLED_BY_BUYER, WAIT_OVER, JobState, LeaseState
-from ledger.market.outbox import IntentState
+from ledger.market.money import escrow_for
 from ledger.market.reasons import SkipReason
+from ledger.market.receipt import SignedReceipt
 from ledger.market.wire import Plain
 from matcher.book import BidPlaced, BidRemoved, Book
-from matcher.clearing import Match, clear
+from matcher.clearing import clear
 from matcher.explanation import explain
 from matcher.orders import BidOrder
 from node.trading.admission import Order, read_job, replayed
-from node.trading.funds import Funds
-from node.trading.planning import Planner, open_key
+from node.trading.continuing import Continuing
+from node.trading.funds import Funds, needed_by, refund_of
+from node.trading.next_lease import check_goes_on
+from node.trading.openings import Chosen, Openings
+from node.trading.planning import Plan
 from node.trading.presence import Heartbeat, Presence
-from node.trading.refusal import NoMatch, eligible_plain, excluded_plain
+from node.trading.refusal import NoMatch, eligible_plain, excluded_plain, places_plain
 from node.trading.resting import HOPELESS, INCLUSION_SECONDS, Pauses, rests_until
-from node.trading.standing_book import StandingBook, order_of
+from node.trading.standing_book import Entry, ReputationOf, StandingBook, newcomer, next_bids
+from node.trading.venue import Venue
 
-_NEWEST = (1 << 62) - 1
+_NEWEST = (1 << 59) - 1
 _SKIPPED = "bid-skipped"
 
 
@@ -61,22 +65,32 @@ class ChainView(Protocol):
         """Something for an open lease, None for another."""
         ...
 
+    def delegation_of(self, account: Address, key: Address) -> Delegation:
+        """Without roles where there is none."""
+        ...
+
 
 class Exchange:
-    """`address` is the node's own account: the matcher that bids name. Times are seconds since 1970."""
+    """Times are seconds since 1970; `reputation_of` is asked whenever an offer is listed."""
 
     def __init__(
-        self, books: Books, chain: ChainView, domain: Domain, address: Address, presence: Presence
+        self,
+        books: Books,
+        chain: ChainView,
+        venue: Venue,
+        presence: Presence,
+        continuing: Continuing,
+        reputation_of: ReputationOf = newcomer,
     ) -> None:
         self._books = books
         self._chain = chain
-        self.domain = domain
-        self.address = address
+        self.venue = venue
         self.presence = presence
         self._funds = Funds(books.queries, chain)
-        self._planner = Planner(domain, address)
+        self._continuing = continuing
         self._pauses = Pauses()
-        self._standing = StandingBook(books.queries)
+        self._standing = StandingBook(books.queries, venue.policy, reputation_of)
+        self._openings = Openings(books, venue, self._standing)
         self._stale = True
         self._lock = threading.RLock()
 
@@ -101,38 +115,42 @@ class Exchange:
     def estimate(self, bid: Bid, document: object, at: int) -> Plain:
         """What an order would get now, as the API shows it; nothing is kept, no signature is needed."""
         job, _, _ = read_job(document)
-        order = BidOrder(
-            id=BidId(bytes(32)),
-            job=BidId(bytes(32)),
-            bid=bid,
-            sequence=_NEWEST,
-            arrived_at=at + INCLUSION_SECONDS,
-            allow=job.allow,
-            deny=job.deny,
-        )
+        nobody = BidId(bytes(32))
         with self._lock:
             self._relist(at)
+            entry = Entry(job=nobody, sequence=_NEWEST, ways=((nobody, bid, job),))
+            (order,) = self._standing.orders(entry, at + INCLUSION_SECONDS)
             found, book = explain(order, self.book), self.book
+            best = self._best([order], at)
             rate = found.would_match_at
             return {
                 "eligible": eligible_plain(found, book),
                 "excluded": excluded_plain(found, book),
                 "would_match_at": None if rate is None else str(rate),
+                "members": [] if best is None else places_plain(best.match, bid.duration, book),
             }
 
-    def submit(self, order: Order, wait: int, at: int) -> JobRow:
-        """Accept an order: match it now, let it rest for `wait` seconds, or refuse it with the reasons."""
+    def submit(self, order: Order, wait: int, at: int, receipt: SignedReceipt | None = None) -> JobRow:
+        """Accept an order: match it now, let it rest for `wait` seconds, or refuse it with the reasons.
+
+        One that continues a lease is planned on that lease's offer at once and stays in its job; `receipt`
+        is the lease's last one, where its signer is not this node.
+        """
         self._check_new(order)
+        self._check_running(at)
         self._check_chain(order)
         with self._lock:
             self._check_new(order)
-            self._funds.check(order.bid)
+            self._funds.check_delegate(order, at)
+            if order.bid.continues != NO_DIGEST:
+                return self._continue(order, receipt, at)
+            self._funds.check(order.bid.buyer, needed_by(order))
             self._refresh(at)
-            entering = _entering(order, at)
-            match = self._best(entering, at)
-            if match is None and wait == 0:
-                raise NoMatch(explain(entering, self.book), self.book)
-            self._accept(order, match, wait, at)
+            entering = self._standing.orders(_entry(order), at + INCLUSION_SECONDS)
+            best = self._best(entering, at)
+            if best is None and wait == 0:
+                raise NoMatch([explain(one, self.book) for one in entering], self.book)
+            self._accept(order, best, wait, at)
             return self._job(order.id)
 
     def withdraw(self, job: BidId, at: int) -> JobRow:
@@ -169,7 +187,7 @@ class Exchange:
             with self._following_the_books():
                 for fact in facts:
                     if isinstance(fact, ChainRewound):
-                        self._plan_vanished(at)
+                        self._openings.plan_vanished(at)
                         self._standing.rebuild()
                     else:
                         opened.extend(self._apply(fact))
@@ -214,11 +232,27 @@ class Exchange:
             if known is not None:
                 raise replayed(known)
 
+    def _check_running(self, at: int) -> None:
+        """`Unavailable` while the market's guardian keeps it paused: nothing is accepted that could rest
+        beyond its validity."""
+        until = self._paused_until()
+        if at < until:
+            raise Unavailable(
+                "market-paused",
+                f"The market's guardian paused new business until {until} at the latest.",
+                "Try again later; jobs that run go on, and every exit stays open.",
+                until=until,
+            )
+
+    def _paused_until(self) -> int:
+        market = self._books.queries.market()
+        return 0 if market is None else market.paused_until
+
     def _check_chain(self, order: Order) -> None:
         buyer = order.bid.buyer
         if self._chain.epoch_of(buyer) != order.bid.epoch:
             raise LostRace("bid-epoch", "The buyer has moved to another epoch.", "Sign the bid again.")
-        for signed in order.attempts:
+        for signed in order.ways[0].attempts:
             if self._chain.nonce_used(buyer, signed.bid.nonce):
                 raise LostRace(
                     "nonce-used",
@@ -226,56 +260,75 @@ class Exchange:
                     "Sign the bid again with a fresh nonce.",
                 )
 
-    def _best(self, entering: BidOrder, at: int) -> Match | None:
-        """What is left for a new order once all that rests was served."""
-        self.book.apply(BidPlaced(order=entering))
+    def _best(self, entering: Sequence[BidOrder], at: int) -> Chosen | None:
+        """What is left for a new order, in one of its ways, once all that rests was served."""
+        by_id = {order.id: order for order in entering}
+        for order in entering:
+            self.book.apply(BidPlaced(order=order))
         try:
             matches = clear(self.book, at + INCLUSION_SECONDS).matches
         finally:
-            self.book.apply(BidRemoved(bid=entering.id))
-        return next((match for match in matches if match.bid == entering.id), None)
+            for name in by_id:
+                self.book.apply(BidRemoved(bid=name))
+        found = (Chosen(match=one, placed=by_id[one.bid]) for one in matches if one.bid in by_id)
+        return next(found, None)
 
-    def _accept(self, order: Order, match: Match | None, wait: int, at: int) -> None:
+    def _accept(self, order: Order, best: Chosen | None, wait: int, at: int) -> None:
+        first, *others = (way.as_alternative() for way in order.ways)
         accepted = BidAccepted(
             job=order.id,
-            document=order.document,
-            attempts=order.attempts,
-            attempt_ids=order.ids,
+            document=first.document,
+            attempts=first.attempts,
+            attempt_ids=first.attempt_ids,
             accepted_at=at,
             wait_until=at + wait,
+            alternatives=tuple(others),
+            delegate=order.delegate,
         )
         with self._following_the_books():
             with self._books.transaction() as unit:
-                unit.keep_document(order.document, order.canonical)
+                for way in order.ways:
+                    unit.keep_document(way.document, way.canonical)
                 unit.record(accepted)
-                planned = None if match is None else self._plan(unit, match, accepted, 0, at)
+                planned = None if best is None else self._openings.plan(unit, best, accepted, at)
             if planned is not None:
                 self._hold(planned)
         if planned is None:
             self._refresh(at)
 
-    def _plan(
-        self, unit: Unit, match: Match, order: BidAccepted | JobRow, attempt: int, at: int
-    ) -> LeasePlanned:
-        offer = self.book.offer(match.offer)
-        assert offer is not None
-        return self._planner.plan(unit, match, offer, (order.job, attempt, order.attempts[attempt]), at)
+    def _continue(self, order: Order, receipt: SignedReceipt | None, at: int) -> JobRow:
+        """Plan the lease that takes the place of a running one, within that one's job."""
+        way, bid = order.ways[0], order.bid
+        previous = check_goes_on(self._books.queries, way)
+        with self._following_the_books():
+            with self._books.transaction() as unit:
+                unit.keep_document(way.document, way.canonical)
+                wish = self._continuing.plan(unit, previous, way.attempts[0], at, receipt)
+                refund = refund_of(previous, wish.receipt.receipt.milliseconds)
+                self._funds.check(bid.buyer, escrow_for(wish.rate, bid.duration), refund)
+                planned = self._openings.planner.plan_next(unit, previous, wish, at)
+            self._hold(planned)
+        return self._job(planned.job)
 
-    def _hold(self, planned: LeasePlanned) -> None:
+    def _hold(self, planned: Plan) -> None:
         self._standing.take_out(planned.job)
-        self._standing.hold(planned.wish.lease, planned.terms.offer, planned.terms.want)
+        for lease, terms in planned.leases:
+            self._standing.plan(lease, terms)
 
     def _clear(self, at: int) -> None:
+        if at < self._paused_until():
+            return
         for match in clear(self.book, at + INCLUSION_SECONDS).matches:
             placed = self.book.bid(match.bid)
             assert placed is not None
             row = self._job(placed.job)
-            if row.state is not JobState.RESTING or row.attempt_ids[row.next_attempt] != match.bid:
+            if row.state is not JobState.RESTING or match.bid not in next_bids(row):
                 self._standing.take_out(row.job)
                 continue
             with self._following_the_books():
                 with self._books.transaction() as unit:
-                    planned = self._plan(unit, match, row, row.next_attempt, at)
+                    chosen = Chosen(match=match, placed=placed)
+                    planned = self._openings.plan(unit, chosen, row, at)
                 self._hold(planned)
 
     def _apply(self, fact: ChainObserved) -> list[LeaseOpened]:
@@ -289,28 +342,22 @@ class Exchange:
                 self._standing.free(event.lease)
         return opened
 
-    def _plan_vanished(self, at: int) -> None:
-        """Plans whose opening a reorganisation took back, though the outbox is done with them, are wished
-        anew; should the first transaction come back as well, the contract opens the nonce once."""
-        for row in self._books.queries.leases(states=(LeaseState.PLANNED,)):
-            assert row.planned_at is not None
-            intent = self._books.queries.intent(open_key(row.id, row.planned_at))
-            if intent is not None and intent.state is IntentState.DONE:
-                with self._books.transaction() as unit:
-                    self._planner.plan_again(unit, row, intent.instruction, at)
-
     def _fail_plan(self, lease: LeaseId, reason: SkipReason, at: int) -> None:
+        """`lease` is the plan's only one, or the first of its gang."""
         row = self._books.queries.lease(lease)
         if row is None or row.job is None or row.state is not LeaseState.PLANNED:
             return
+        planned = self._openings.beside(row)
         with self._following_the_books():
             with self._books.transaction() as unit:
                 unit.record(PlanFailed(job=row.job, lease=lease, reason=reason, at=at))
-                if reason in HOPELESS:
+                if reason in HOPELESS and row.continues is None:
                     cause = f"The contract does not take the bid ({reason.name})."
                     unit.record(BidWithdrawn(job=row.job, code=_SKIPPED, cause=cause, at=at))
-            self._standing.free(lease)
-        self._pauses.strike(row.job, at)
+            for one in planned:
+                self._standing.free(one.id)
+        if row.continues is None:
+            self._pauses.strike(row.job, at)
 
     def _relist(self, at: int) -> None:
         if self._stale:
@@ -347,10 +394,11 @@ class Exchange:
             self._standing.take_out(job)
 
     def _why_unmatched(self, row: JobRow, at: int) -> str:
-        order = order_of(row, self._standing.job_of(row), min(at, rests_until(row)) + INCLUSION_SECONDS)
-        found = explain(order, self.book)
+        moment = min(at, rests_until(row)) + INCLUSION_SECONDS
+        orders = self._standing.orders(self._standing.entry_of(row), moment)
+        found = [explain(order, self.book) for order in orders]
         over = "The waiting time ran out."
-        if not found.eligible:
+        if not any(one.eligible for one in found):
             return f"{over} {NoMatch(found, self.book).cause}"
         if not self._funds.covered([row]):
             return f"{over} The buyer's balance does not cover the bid's limit."
@@ -363,13 +411,7 @@ class Exchange:
         return row
 
 
-def _entering(order: Order, at: int) -> BidOrder:
-    return BidOrder(
-        id=order.id,
-        job=order.id,
-        bid=order.bid,
-        sequence=_NEWEST,
-        arrived_at=at + INCLUSION_SECONDS,
-        allow=order.job.allow,
-        deny=order.job.deny,
-    )
+def _entry(order: Order) -> Entry:
+    """The first attempt of a new order, behind all that rest."""
+    ways = tuple((way.ids[0], way.bid, way.job) for way in order.ways)
+    return Entry(job=order.id, sequence=_NEWEST, ways=ways)

@@ -1,4 +1,4 @@
-"""The node's own clockwork: follow the chain, send the outbox, sweep what time has ended.
+"""The node's own clockwork: follow the chain, send the outbox, sweep what time has ended or made due.
 
 Each loop is a thread that survives every expected failure: it notes it for `/v1/health`, waits longer
 each time, and goes on from what the books say.
@@ -7,20 +7,27 @@ each time, and goes on from what the books say.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ledger.books.books import Books
+from ledger.books.rows import LeaseRow
 from ledger.chain.follower import FollowCursor, Followed, Follower
 from ledger.market.errors import MarketError
 from ledger.market.events import LeaseOpened
+from ledger.market.facts import ChainObserved, ChainRewound
 from ledger.market.identity import LeaseId
 from ledger.market.lifecycle import LeaseState
 from ledger.market.outbox import IntentState
 from ledger.market.reasons import SkipReason
 from node.exchange import Exchange
+from node.trading.claims import Claims
+from node.trading.jurying import Jurying
 from node.trading.planning import open_key
 from node.trading.settlement import Settlement
+from node.trading.track_records import TrackRecords
+from node.trading.unstaking import Unstaking
 
 _log = logging.getLogger(__name__)
 LONGEST_PAUSE = 5.0
@@ -96,12 +103,14 @@ class Following:
         books: Books,
         follower: Follower,
         exchange: Exchange,
+        track_records: TrackRecords,
         first_block: int,
         on_opened: Callable[[LeaseOpened], None],
     ) -> None:
         self._books = books
         self._follower = follower
         self._exchange = exchange
+        self._track_records = track_records
         self._first_block = first_block
         self._on_opened = on_opened
 
@@ -112,9 +121,16 @@ class Following:
         if followed.cursor != cursor or followed.facts:
             self._commit(followed)
         if followed.facts:
-            for event in self._exchange.observed(followed.facts, at):
-                self._on_opened(event)
+            self._act_on(followed.facts, at)
         return not followed.caught_up
+
+    def _act_on(self, facts: Sequence[ChainObserved | ChainRewound], at: int) -> None:
+        """Reputations first, since the exchange matches by them; without them it goes on by the old ones."""
+        try:
+            self._track_records.follow(rewound=any(isinstance(fact, ChainRewound) for fact in facts))
+        finally:
+            for event in self._exchange.observed(facts, at):
+                self._on_opened(event)
 
     def _cursor(self) -> FollowCursor:
         known = self._books.queries.cursor()
@@ -168,22 +184,41 @@ def _reason(detail: str) -> SkipReason:
     return SkipReason[detail] if detail in SkipReason.__members__ else SkipReason.NONE
 
 
-class Sweeping:
-    """What time ends: waiting orders, silent agents' leases, leases past their end."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chores:
+    """What anybody may do on the chain once it is due, and what the node does for all."""
 
-    def __init__(self, books: Books, exchange: Exchange, settlement: Settlement) -> None:
+    claims: Claims
+    jurying: Jurying
+    unstaking: Unstaking
+
+    def sweep(self, rows: Sequence[LeaseRow], at: int) -> None:
+        """Wish for what is due at `at`; `rows` are the open leases."""
+        self.claims.sweep(rows, at)
+        self.jurying.sweep(rows, at)
+        self.unstaking.sweep(at)
+
+
+class Sweeping:
+    """What time ends or makes due: waiting orders, silent agents' leases, leases past their end, claims
+    and replicas that nobody needs to wait for any more."""
+
+    def __init__(self, books: Books, exchange: Exchange, settlement: Settlement, chores: Chores) -> None:
         self._books = books
         self._exchange = exchange
         self._settlement = settlement
+        self._chores = chores
 
     def step(self, at: int) -> bool:
         """One sweep; never more at once."""
         presence = self._exchange.presence
         presence.tick(at)
-        for row in self._books.queries.leases(states=(LeaseState.ACTIVE,)):
+        rows = self._books.queries.leases(states=(LeaseState.ACTIVE,))
+        for row in rows:
             assert row.start is not None
             if row.agent_lost_at is None and presence.lost(row.terms.provider, at, row.start):
                 self._settlement.give_up(row.id, at)
+        self._chores.sweep(rows, at)
         self._settlement.sweep(at)
         self._exchange.clear_round(at)
         self._exchange.lapse(at)

@@ -5,15 +5,14 @@ lease are the machine's, those about an offer `offering`'s; the loops here conne
 """
 
 import asyncio
-import fcntl
 import json
 import logging
 import secrets
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +21,8 @@ from ledger.chain.client import MarketClient
 from ledger.chain.keys import Signer
 from ledger.chain.outbox import Outbox, OutboxPolicy
 from ledger.chain.typed_data import Domain
-from ledger.market.errors import Broken, MarketError, Rejected, Unavailable
+from ledger.chain.wallet import Patience
+from ledger.market.errors import Broken, MarketError, Unavailable
 from ledger.market.identity import LeaseId, text
 from ledger.market.policy import Policy
 from provider_agent.connections.chain_following import ChainFollowing
@@ -30,10 +30,12 @@ from provider_agent.connections.heartbeat import Heartbeat
 from provider_agent.connections.links import Links
 from provider_agent.connections.log_shipping import LogShipping
 from provider_agent.connections.node_client import Identity, NodeClient
-from provider_agent.directory import Paths, open_key, replace_file, request_drain
+from provider_agent.directory import Paths, only_one, open_key, replace_file, request_drain
 from provider_agent.lifecycle.instructions import Instruction
 from provider_agent.lifecycle.lease_state import MS, Pace
 from provider_agent.offers.allocation import Allocation
+from provider_agent.offers.lending import Loan
+from provider_agent.offers.staking import Account, Staking
 from provider_agent.offers.standing_offer import Offering, StandingOffer
 from provider_agent.runtimes.base import EngineInfo
 from provider_agent.runtimes.docker import DockerRuntime
@@ -43,12 +45,14 @@ from provider_agent.state_store import StateStore
 from provider_agent.status import Problems, status_of
 from provider_agent.storage.base import VolumeKind
 from provider_agent.storage.volumes import choose_volumes
+from provider_agent.work.chain_effects import ChainEffects
 from provider_agent.work.effects import Answers, Effects, Surroundings
 from provider_agent.work.images import ImageCache
 from provider_agent.work.job_files import JobFiles
 from provider_agent.work.lanes import Lanes
 from provider_agent.work.leases import Leases
 from provider_agent.work.reconciliation import Reconciliation
+from provider_agent.work.wishing import Wishes
 
 _log = logging.getLogger(__name__)
 _POLL_S: Final = 0.2
@@ -60,6 +64,10 @@ _OUTBOX_S: Final = 0.5
 _ENGINE_S: Final = 5.0
 _OFFER_S: Final = 2.0
 _STATUS_S: Final = 1.0
+_RESUME_S: Final = 10.0
+_STAKE_S: Final = 10.0
+_UNSTAKED_S: Final = 1.0
+_MINED_S: Final = 30.0
 _THREADS: Final = 64
 
 
@@ -84,7 +92,7 @@ async def serve(directory: Path, settings: ProviderSettings, key: Signer, ready:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGUSR1, request_drain, directory)
     paths = Paths(root=directory)
-    with _only_one(paths.lock), ExitStack() as stack:
+    with only_one(paths.lock), ExitStack() as stack:
         ready()
         store = StateStore(paths.state)
         stack.callback(store.close)
@@ -94,25 +102,11 @@ async def serve(directory: Path, settings: ProviderSettings, key: Signer, ready:
         if policy is None:
             return
         domain = Domain(chain_id=settings.market.chain_id, market=settings.market.address)
-        identity = Identity(domain=domain, key=key)
+        identity = Identity(domain=domain, key=key, provider=settings.owner)
         async with NodeClient(settings.node, identity, time.time, secrets.randbits) as node:
             agent = Agent(paths, settings, Links(store=store, chain=client, node=node), identity, policy)
             stack.callback(agent.close)
             await agent.serve(stop)
-
-
-@contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            raise Rejected(
-                "agent-runs-already",
-                f"Another agent serves {path.parent}.",
-                "Stop it, or name another folder.",
-            ) from exc
-        yield
 
 
 async def _policy(
@@ -145,14 +139,16 @@ class Agent:
         self._settings = settings
         self._links = links
         self._key = identity.key
-        name = text(self._key.address)
+        self._provider = identity.provider or self._key.address
+        name = text(self._provider)
         self._engine = Engine(settings.engine or None)
         self._runtime = DockerRuntime(self._engine, agent=name)
         self._volumes = choose_volumes(paths.volumes, self._engine, agent=name)
         self._books = open_books(str(paths.outbox))
         self._nudged, self._wished = asyncio.Event(), asyncio.Event()
         self._problems = Problems()
-        self._hurry_until = 0.0
+        self._hurry_until = self._resume_by = 0.0
+        self._resumed = False
         self._info: EngineInfo | None = None
         self._connected = False
         store, chain = links.store, links.chain
@@ -162,14 +158,20 @@ class Agent:
             self._key,
             OutboxPolicy(confirmations=settings.market.confirmations),
         )
+        self._sending = asyncio.Lock()
+        self._reputation: object = None
+        self._policy = policy
         self._lanes = Lanes(self._perform)
         self._leases = Leases(store, Pace.of(policy), self._lanes.put)
         self._following = ChainFollowing(
-            self._key.address, settings.market, chain, store, self._leases, time.time
+            self._provider, settings.market, chain, store, self._leases, time.time
         )
         self._offer = StandingOffer(self._offering(identity.domain))
+        account = Account(provider=self._provider, key=self._key, wanted=settings.stake, policy=policy)
+        patience = Patience(clock=time.time, sleep=time.sleep, seconds=_MINED_S)
+        self._staking = Staking(account, chain, self._leases, patience)
         self._reconciliation = Reconciliation(
-            self._leases, chain, self._runtime, self._volumes, self._lanes.put
+            self._leases, chain, self._runtime, self._volumes, self._lanes.put, self._following
         )
         self._effects = Effects(self._surroundings(identity.domain), self._answers())
 
@@ -177,7 +179,7 @@ class Agent:
         """Take up what was under way, then follow the world until `stop` is set."""
         if self._volumes.kind is VolumeKind.SOFT:
             _log.warning("not root: disk limits are soft, a job can write more than it asked for")
-        self._leases.resume(self._now())
+        self._resume_by = time.monotonic() + _RESUME_S
         heartbeat = Heartbeat(
             url=self._links.node.socket_url,
             beat=self._beat,
@@ -190,6 +192,7 @@ class Agent:
             self._repeat("outbox", self._send, lambda: _OUTBOX_S, self._wished),
             self._repeat("engine", self._look_at_engine, lambda: _ENGINE_S),
             self._repeat("offer", self._stand_offer, lambda: _OFFER_S),
+            self._repeat("stake", self._see_to_stake, self._stake_pause),
             self._repeat("clock", self._tick, lambda: _TICK_S),
             self._repeat("status", self._write_status, lambda: _STATUS_S),
             heartbeat.run(),
@@ -244,7 +247,8 @@ class Agent:
         await self._effects.perform(lease, instruction)
 
     async def _send(self) -> None:
-        await asyncio.to_thread(self._outbox.step, int(time.time()))
+        async with self._sending:
+            await asyncio.to_thread(self._outbox.step, int(time.time()))
 
     async def _look_at_engine(self) -> None:
         try:
@@ -257,10 +261,39 @@ class Agent:
     async def _stand_offer(self) -> None:
         # Before the chain is read to its end, an offer that stands there may still be unknown here.
         if self._info is not None and self._following.caught_up:
+            await self._staking.check_authorised()
+            if self._offer.loan is None:
+                await self._stake_first(await self._offer.look(self._info))
             await self._offer.see_to_it(self._info, draining=self._draining())
             self._wished.set()
 
+    async def _stake_first(self, loan: Loan) -> None:
+        """No lease opens on an offer without stake; what is wrong with it is no reason not to stand."""
+        try:
+            await self._staking.see_to_it(loan, self._sending)
+        except MarketError as exc:
+            self._note("stake", exc)
+
+    async def _see_to_stake(self) -> None:
+        loan = self._offer.loan
+        if loan is None or not self._following.caught_up:
+            return
+        # What the node makes of us is only shown; a node that is away is another loop's problem.
+        with suppress(MarketError):
+            self._reputation = await self._links.node.reputation(self._provider)
+        await self._staking.see_to_it(loan, self._sending)
+
+    def _stake_pause(self) -> float:
+        return _UNSTAKED_S if self._offer.loan is None else _STAKE_S
+
     async def _tick(self) -> None:
+        """Nothing is decided by the clock before the chain has told what happened while we were away; one
+        that does not answer is not waited for: a job must end in its time."""
+        if not self._resumed:
+            if not self._following.caught_up and time.monotonic() < self._resume_by:
+                return
+            self._resumed = True
+            self._leases.resume(self._now())
         self._leases.tick(self._now())
 
     async def _write_status(self) -> None:
@@ -271,12 +304,16 @@ class Agent:
             self._problems.fresh(),
             self._beat()
             | {
-                "address": text(self._key.address),
+                "address": text(self._provider),
+                "operator": text(self._key.address),
+                "reputation": self._reputation,
                 "node": self._connected,
                 "caught_up": self._following.caught_up,
                 "version": self._info.version if self._info else "",
                 "disk_limit": self._volumes.kind.value,
             },
+            self._staking.stakes,
+            self._policy,
         )
         await asyncio.to_thread(replace_file, self._paths.status, json.dumps(status, indent=1))
 
@@ -310,7 +347,8 @@ class Agent:
 
     def _offering(self, domain: Domain) -> Offering:
         return Offering(
-            provider=self._key.address,
+            provider=self._provider,
+            sender=self._key.address,
             domain=domain,
             settings=self._settings,
             volumes=self._paths.volumes,
@@ -335,23 +373,27 @@ class Agent:
             domain=domain,
             rules=self._settings.rules,
             links=self._links,
-            books=self._books,
             runtime=runtime,
             files=files,
             logs=LogShipping(node, runtime),
+            chain=self._chain_effects(domain),
             clock=time.time,
+            random_bytes=secrets.token_bytes,
         )
+
+    def _chain_effects(self, domain: Domain) -> ChainEffects:
+        wishes = Wishes(self._books, time.time, self._wished.set)
+        return ChainEffects(domain, self._links.chain, self._links.store, wishes, self._leases.known)
 
     def _answers(self) -> Answers:
         return Answers(
             allocation=Allocation(
-                self._key.address,
+                self._provider,
                 self._settings,
                 self._links.store,
                 self._leases,
                 lambda: self._offer.loan,
             ),
             feed=self._leases.feed,
-            wished=self._wished.set,
             failed=self._note,
         )

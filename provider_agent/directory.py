@@ -5,9 +5,10 @@ take no new lease, and its absence to take them again.
 """
 
 import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import yaml
 
 from ledger.chain.keys import LocalKey, create_keystore, open_keystore
 from ledger.market.errors import Rejected
-from ledger.market.identity import text
+from ledger.market.identity import Address, text
 from provider_agent.settings import FILE, Market, settings_from_plain
 
 
@@ -69,7 +70,8 @@ class Paths:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewProvider:
-    """What `init` writes down; `prices` and `lend` as in the settings file, "" for the default engine."""
+    """What `init` writes down; `prices`, `lend` and `stake` as in the settings file, "" for the default
+    engine and stake. `owner` is the provider's account where the folder's key only operates for it."""
 
     name: str
     domain: str
@@ -80,6 +82,8 @@ class NewProvider:
     prices: Mapping[str, str]
     lend: Mapping[str, object]
     engine: str = ""
+    stake: str = ""
+    owner: Address | None = None
 
 
 def init_provider(directory: Path, new: NewProvider, password: str, entropy: bytes) -> LocalKey:
@@ -129,6 +133,21 @@ def request_drain(directory: Path, *, draining: bool = True) -> None:
         raise Rejected("no-provider", f"{path} cannot be written.", "Name a provider's folder.") from exc
 
 
+@contextlib.contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold the folder's lock; `Rejected` "agent-runs-already" where another agent does."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise Rejected(
+                "agent-runs-already",
+                f"Another agent serves {path.parent}.",
+                "Stop it, or name another folder.",
+            ) from exc
+        yield
+
+
 def replace_file(path: Path, content: str) -> None:
     """Put a file in place whole or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
@@ -155,5 +174,6 @@ def _plain(new: NewProvider) -> dict[str, object]:
         },
         "prices": dict(new.prices),
     }
-    optional = {"lend": dict(new.lend), "engine": new.engine}
+    owner = "" if new.owner is None else text(new.owner)
+    optional = {"lend": dict(new.lend), "engine": new.engine, "stake": new.stake, "owner": owner}
     return plain | {key: value for key, value in optional.items() if value}

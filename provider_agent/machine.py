@@ -10,6 +10,7 @@ from typing import assert_never
 
 from ledger.market.errors import Broken
 from ledger.market.facts import JobPhase
+from provider_agent.lifecycle import adoption, claiming, judging
 from provider_agent.lifecycle.instructions import (
     AskContract,
     Attach,
@@ -21,18 +22,21 @@ from provider_agent.lifecycle.instructions import (
     Observe,
     Prepare,
     ReportPhase,
-    ReportUsage,
     StartContainer,
 )
 from provider_agent.lifecycle.lease_state import MS, UNSTARTED, Ending, LeaseState, Pace, Stage
 from provider_agent.lifecycle.retries import tick
 from provider_agent.lifecycle.stimuli import (
+    ClaimStands,
     Cleaned,
     ContainerCreated,
     ContainerObserved,
     Disowned,
     DocumentJudged,
+    HandedOver,
+    JuryRead,
     LeaseEnded,
+    LeaseJudged,
     LeaseSeen,
     LeaseStands,
     LeaseTerminated,
@@ -43,13 +47,18 @@ from provider_agent.lifecycle.stimuli import (
     PreparationFailed,
     Prepared,
     ReceiptReceived,
+    Resized,
+    ResultHashed,
+    ResultTaken,
     Resumed,
     Stimulus,
     Tick,
     UsageSettled,
+    UsageTaken,
 )
 from provider_agent.lifecycle.transitions import (
     ENDED,
+    FINISHED,
     FINISHING,
     INTERRUPTED,
     LOST,
@@ -57,7 +66,6 @@ from provider_agent.lifecycle.transitions import (
     TERMINATED,
     Step,
     clean,
-    closing,
     closing_step,
     enter,
     give_up,
@@ -67,8 +75,10 @@ from provider_agent.lifecycle.transitions import (
 from provider_agent.runtimes.base import Phase
 
 
-def open_lease(seen: LeaseSeen) -> Step:
-    """The first step of a lease that this agent did not know."""
+def open_lease(seen: LeaseSeen, before: LeaseState | None = None) -> Step:
+    """The first step of a lease that this agent did not know; `before` is the lease that it continues."""
+    if seen.continues is not None:
+        return adoption.open_next(seen, before)
     state = LeaseState(
         id=seen.id,
         terms=seen.terms,
@@ -77,6 +87,8 @@ def open_lease(seen: LeaseSeen) -> Step:
         stage=Stage.SEEN,
         since=seen.at,
         retry_at=seen.at,
+        undecided=seen.replica is not None,
+        replica=seen.replica,
     )
     return state, (FetchDocument(),)
 
@@ -87,17 +99,33 @@ def handle(state: LeaseState, stimulus: Stimulus, pace: Pace) -> Step:
         case LeaseSeen():
             return _seen(state, stimulus)
         case LeaseStands(at=at):
-            return _stands(state, at)
+            return _stands(state, at, pace)
         case LeaseUnmined(at=at):
             return replace(state, unmined_at=state.unmined_at or at), ()
         case LeaseTerminated():
             return _terminated(state, stimulus, pace)
-        case LeaseEnded(at=at):
-            return _ended(state, at)
+        case LeaseEnded():
+            return _ended(state, stimulus, pace)
+        case HandedOver():
+            return adoption.handed_over(state, stimulus)
+        case ClaimStands():
+            return claiming.stands(state, stimulus)
+        case LeaseJudged():
+            return judging.judged(state, stimulus, pace)
+        case ResultHashed():
+            return judging.hashed(state, stimulus)
+        case UsageTaken():
+            return judging.metered(state, stimulus)
+        case ResultTaken():
+            return judging.taken(state, stimulus)
+        case JuryRead():
+            return judging.read(state, stimulus, pace)
+        case Resized():
+            return adoption.resized(state, stimulus)
         case UsageSettled(milliseconds=paid, at=at):
             return _settled(replace(state, settled=max(state.settled, paid)), at, pace)
-        case DocumentJudged(at=at, refusal=refusal):
-            return _judged(state, at, refusal)
+        case DocumentJudged():
+            return _judged(state, stimulus, pace)
         case Prepared(at=at):
             return _prepared(state, at)
         case PreparationFailed(at=at, why=why):
@@ -108,13 +136,13 @@ def handle(state: LeaseState, stimulus: Stimulus, pace: Pace) -> Step:
         case ContainerObserved(at=at, container=container):
             return _observed(state, at, container, pace)
         case ReceiptReceived():
-            return _receipt(state, stimulus)
+            return _receipt(state, stimulus, pace)
         case Disowned(at=at, why=why):
             return _disowned(state, at, why, pace)
         case OutputsCollected():
             return _collected(state, stimulus)
         case PhaseReported(at=at, phase=phase):
-            return _told(state, at, phase)
+            return _told(state, at, phase, pace)
         case Cleaned(at=at):
             return _cleaned(state, at, pace), ()
         case Resumed(at=at):
@@ -134,12 +162,14 @@ def _seen(state: LeaseState, seen: LeaseSeen) -> Step:
     return replace(state, unmined_at=None, start=seen.start, escrow=seen.escrow), ()
 
 
-def _stands(state: LeaseState, at: int) -> Step:
+def _stands(state: LeaseState, at: int, pace: Pace) -> Step:
     """A lease that was thought over is open: it never runs again, it is only brought to its end."""
     if state.stage is not Stage.GONE:
         return state, ()
-    state = replace(enter(state, Stage.RELEASING, at), closed_at=None, unmined_at=None, settled=0)
-    return state, closing(state)
+    state = replace(enter(state, Stage.SETTLING, at), closed_at=None, unmined_at=None, settled=0)
+    if state.undecided:
+        return enter(state, Stage.RELEASING, at), ()
+    return closing_step(state, at, pace)
 
 
 def _terminated(state: LeaseState, stimulus: LeaseTerminated, pace: Pace) -> Step:
@@ -151,7 +181,8 @@ def _terminated(state: LeaseState, stimulus: LeaseTerminated, pace: Pace) -> Ste
     return state, ()
 
 
-def _ended(state: LeaseState, at: int) -> Step:
+def _ended(state: LeaseState, stimulus: LeaseEnded, pace: Pace) -> Step:
+    at = stimulus.at
     if state.stage in (Stage.GONE, Stage.CLEANING):
         return replace(state, closed_at=state.closed_at or at), ()
     state = replace(state, closed_at=state.closed_at or at)
@@ -160,12 +191,23 @@ def _ended(state: LeaseState, at: int) -> Step:
         return enter(state, Stage.GONE, at), (Cleanup(),)
     if state.stage in FINISHING:
         return state, ()
+    if state.stage in (Stage.CLAIMING, Stage.JUDGING) and claiming.undelivered(state):
+        # The money is decided; what the buyer may still get waits a little longer for the node.
+        stage = Stage.REPORTING if state.collected else Stage.COLLECTING
+        return enter(state, stage, at), claiming.undelivered(state)
+    if stimulus.agreed and state.stage is Stage.RUNNING:
+        return stop(state, at, FINISHED, pace)
+    if stimulus.agreed and state.stage is Stage.STOPPING:
+        return state, ()
     if state.stage in UNSTARTED | OCCUPIED:
         state = replace(state, ending=state.ending or ENDED)
     return clean(state, at)
 
 
-def _judged(state: LeaseState, at: int, refusal: Ending | None) -> Step:
+def _judged(state: LeaseState, stimulus: DocumentJudged, pace: Pace) -> Step:
+    at, refusal = stimulus.at, stimulus.refusal
+    if state.unread and state.stage is Stage.RUNNING:
+        return adoption.read(state, stimulus, pace)
     if state.stage is not Stage.SEEN:
         return state, ()
     if refusal is not None:
@@ -209,8 +251,13 @@ def _vanished(state: LeaseState, at: int) -> Step:
     if state.started_at is None:
         return give_up(state, at, INTERRUPTED)
     known = state.receipt.receipt.milliseconds if state.receipt else 0
-    state = replace(state, finished_at=state.started_at + known, ending=state.ending or LOST)
-    return enter(state, Stage.COLLECTING, at), (CollectOutputs(),)
+    state = replace(
+        enter(state, Stage.COLLECTING, at),
+        finished_at=state.started_at + known,
+        ending=state.ending or LOST,
+        collecting_at=at,
+    )
+    return state, _collecting(state)
 
 
 def _not_started(state: LeaseState, at: int, container: Observed) -> Step:
@@ -226,7 +273,7 @@ def _running(state: LeaseState, at: int, container: Observed, pace: Pace) -> Ste
         return state, (attached,) if state.stage is Stage.RUNNING else ()
     state = replace(
         enter(state, Stage.RUNNING, at),
-        started_at=container.started_at or at,
+        started_at=max(container.started_at or at, state.not_before),
         receipt_at=at,
         usage_at=at + pace.interval,
     )
@@ -237,18 +284,30 @@ def _running(state: LeaseState, at: int, container: Observed, pace: Pace) -> Ste
 
 def _exited(state: LeaseState, at: int, container: Observed) -> Step:
     started = state.started_at or container.started_at or container.finished_at or at
+    started = max(started, state.not_before)
+    ended = container.finished_at or at
+    # A job that had ended before it was told to end ended by itself.
+    by_itself = state.stage is Stage.STOPPING and ended < state.since
     state = replace(
         enter(state, Stage.COLLECTING, at),
         started_at=started,
-        finished_at=max(started, container.finished_at or at),
+        finished_at=max(started, ended),
+        ending=None if by_itself else state.ending,
         exit_code=container.exit_code,
         out_of_memory=container.oom_killed,
+        collecting_at=at,
     )
-    return state, (CollectOutputs(),)
+    return state, _collecting(state)
 
 
-def _receipt(state: LeaseState, stimulus: ReceiptReceived) -> Step:
-    """Keep the best receipt; one that the contract would not take is none."""
+def _collecting(state: LeaseState) -> tuple[Instruction, ...]:
+    """What an ended job left; a replica's result does not wait for a node that takes it."""
+    return (*judging.outstanding(state), CollectOutputs())
+
+
+def _receipt(state: LeaseState, stimulus: ReceiptReceived, pace: Pace) -> Step:
+    """Keep the best receipt; one that the contract would not take is none. A last one that nobody here
+    asked for is the signer's word that the job is to end."""
     receipt = stimulus.signed.receipt
     known = state.receipt.receipt.milliseconds if state.receipt else 0
     # The chain's clock may be ahead of ours by as much as the contract allows a receipt to be.
@@ -257,7 +316,10 @@ def _receipt(state: LeaseState, stimulus: ReceiptReceived) -> Step:
         return state, ()
     if state.receipt is not None and state.receipt.receipt.last and not receipt.last:
         return state, ()
-    return replace(state, receipt=stimulus.signed, receipt_at=stimulus.at), ()
+    state = replace(state, receipt=stimulus.signed, receipt_at=stimulus.at)
+    if receipt.last and state.stage is Stage.RUNNING:
+        return stop(state, stimulus.at, FINISHED, pace)
+    return state, ()
 
 
 def _disowned(state: LeaseState, at: int, why: Ending, pace: Pace) -> Step:
@@ -266,30 +328,29 @@ def _disowned(state: LeaseState, at: int, why: Ending, pace: Pace) -> Step:
 
 
 def _collected(state: LeaseState, stimulus: OutputsCollected) -> Step:
-    if state.stage is not Stage.COLLECTING:
+    if state.collected or state.stage not in (Stage.COLLECTING, Stage.CLAIMING):
         return state, ()
-    state = replace(
-        enter(state, Stage.REPORTING, stimulus.at),
-        outputs=stimulus.outputs,
-        missing=stimulus.missing,
-    )
+    if state.stage is Stage.COLLECTING:
+        state = enter(state, Stage.REPORTING, stimulus.at)
+    state = replace(state, outputs=stimulus.outputs, missing=stimulus.missing, collected=True)
     return state, (ReportPhase(phase=state.final_phase),)
 
 
-def _told(state: LeaseState, at: int, phase: JobPhase) -> Step:
+def _told(state: LeaseState, at: int, phase: JobPhase, pace: Pace) -> Step:
     if state.told is None or not state.told.final:
         state = replace(state, told=phase)
     if state.stage is not Stage.REPORTING or not phase.final:
         return state, ()
     if state.closed_at is not None:
         return clean(state, at)
-    state = enter(state, Stage.SETTLING, at)
-    return state, (ReportUsage(milliseconds=state.billable(at), last=True),)
+    if state.undecided:
+        return enter(state, Stage.JUDGING, at), ()
+    return judging.settle_judged(state, at, pace)
 
 
 def _settled(state: LeaseState, at: int, pace: Pace) -> Step:
     if state.stage is Stage.SETTLING and out_of_patience(state, at, pace):
-        return closing_step(state, at)
+        return closing_step(state, at, pace)
     return state, ()
 
 

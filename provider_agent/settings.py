@@ -40,7 +40,8 @@ class Market:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
-    """One provider's file. `engine` is a Docker URL, "" for the environment's; sizes in MiB."""
+    """One provider's file. `engine` is a Docker URL, "" for the environment's; sizes in MiB. `owner` is the
+    provider's account where the agent's key only operates for it, `stake` tokens, "" for the default."""
 
     name: str
     domain: str
@@ -54,6 +55,8 @@ class ProviderSettings:
     engine: str = ""
     images_mib: int = _DEFAULT_IMAGES_MIB
     offer_days: int = 30
+    owner: Address | None = None
+    stake: str = ""
 
 
 def read_settings(directory: Path) -> ProviderSettings:
@@ -73,7 +76,7 @@ def read_settings(directory: Path) -> ProviderSettings:
 
 def settings_from_plain(value: object) -> ProviderSettings:
     """The settings behind a mapping; `Rejected` for an unknown key, a wrong type or value."""
-    read = Reader(value, "provider")
+    read = Reader(_texts(value, "stake"), "provider")
     settings = ProviderSettings(
         name=read.get("name", str),
         domain=check_domain(read.get("domain", str)),
@@ -87,6 +90,8 @@ def settings_from_plain(value: object) -> ProviderSettings:
         engine=read.get("engine", str, ""),
         images_mib=_size("images", read.get("images", str, f"{_DEFAULT_IMAGES_MIB}MiB")),
         offer_days=_at_least("offer_days", read.get("offer_days", int, 30), 1),
+        owner=_account(read.get("owner", str, "")),
+        stake=_stake(read.maybe("stake", str)),
     )
     read.done()
     bit(REGIONS, "region", settings.region)
@@ -106,9 +111,7 @@ def _market(value: object) -> Market:
 
 
 def _prices(value: Mapping[str, Any]) -> Prices:
-    # YAML reads 0.02 as a binary fraction; its shortest text is what the owner wrote.
-    texts = {key: str(price) if type(price) in (int, float) else price for key, price in value.items()}
-    read = Reader(texts, "prices")
+    read = Reader(_texts(value, *value), "prices")
     prices = Prices(
         core=_price("core", read.get("core", str)),
         gib=_price("gib", read.get("gib", str)),
@@ -118,6 +121,30 @@ def _prices(value: Mapping[str, Any]) -> Prices:
     )
     read.done()
     return prices
+
+
+def _texts(value: object, *keys: str) -> object:
+    """YAML reads 0.02 as a binary fraction; its shortest text is what the owner wrote."""
+    if not isinstance(value, Mapping):
+        return value
+    numbers = {key: str(value[key]) for key in keys if type(value.get(key)) in (int, float)}
+    return dict(value) | numbers
+
+
+def _account(written: str) -> Address | None:
+    return Address(from_text(written, 20)) if written else None
+
+
+def _stake(written: str | None) -> str:
+    if written is None:
+        return ""
+    try:
+        amount = Decimal(written)
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise Rejected("malformed-stake", f"stake is {written!r}.", "Give tokens, such as 25.", key="stake")
+    return written
 
 
 def _price(key: str, written: str) -> Decimal:

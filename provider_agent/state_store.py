@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ledger.books.mapping import dumps, loads
 from ledger.chain.follower import FollowCursor
+from ledger.market.bid import Bid
 from ledger.market.errors import Unavailable
 from ledger.market.identity import LeaseId, OfferId
 from ledger.market.job import Job, job_from_plain
@@ -25,7 +26,7 @@ CREATE TABLE IF NOT EXISTS leases (
     id BLOB PRIMARY KEY, block INTEGER NOT NULL, gone INTEGER NOT NULL, state TEXT NOT NULL,
     job TEXT, devices TEXT NOT NULL DEFAULT '[]',
     cpu_ns INTEGER NOT NULL DEFAULT 0, peak_bytes INTEGER NOT NULL DEFAULT 0,
-    paid INTEGER NOT NULL DEFAULT 0
+    paid INTEGER NOT NULL DEFAULT 0, bid TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS present ON leases (gone);
 CREATE TABLE IF NOT EXISTS offers (
@@ -93,6 +94,23 @@ class StateStore:
             (json.dumps(job.to_plain()), json.dumps(devices), lease),
         )
 
+    def keep_bid(self, lease: LeaseId, bid: Bid) -> None:
+        """Keep the bid that the lease's terms are the hash of."""
+        self._db.execute("UPDATE leases SET bid = ? WHERE id = ?", (dumps(bid), lease))
+
+    def inherit(self, lease: LeaseId, before: LeaseId) -> None:
+        """Let a lease begin with job, devices and counters of the one that it continues."""
+        self._db.execute(
+            "UPDATE leases SET (job, devices, cpu_ns, peak_bytes) ="
+            " (SELECT job, devices, cpu_ns, peak_bytes FROM leases WHERE id = ?) WHERE id = ?",
+            (before, lease),
+        )
+
+    def bid(self, lease: LeaseId) -> Bid | None:
+        """The lease's verified bid; None before there was one."""
+        row = self._row("SELECT bid FROM leases WHERE id = ?", lease)
+        return loads(Bid, row[0]) if row and row[0] else None
+
     def job(self, lease: LeaseId) -> Job | None:
         """The lease's verified job; None before there was one."""
         row = self._row("SELECT job FROM leases WHERE id = ?", lease)
@@ -145,9 +163,12 @@ class StateStore:
         self._db.execute("UPDATE leases SET paid = max(paid, ?) WHERE id = ?", (paid, lease))
 
     def earned(self) -> int:
-        """Base units that all leases have paid."""
-        row = self._db.execute("SELECT coalesce(sum(paid), 0) FROM leases").fetchone()
-        return int(row[0])
+        """Base units that all leases have paid, the matchers' fees among them."""
+        return sum(self.payments())
+
+    def payments(self) -> list[int]:
+        """Base units that each lease has paid."""
+        return [int(row[0]) for row in self._db.execute("SELECT paid FROM leases WHERE paid > 0")]
 
     def keep_policy(self, policy: Policy) -> None:
         """Remember the market's windows, so that a restart does not need the chain to know them."""

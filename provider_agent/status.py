@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from ledger.market.errors import MarketError
 from ledger.market.identity import text
+from ledger.market.policy import Policy
 from provider_agent.lifecycle.lease_state import MS, LeaseState
+from provider_agent.offers.staking import Stakes
 from provider_agent.settings import ProviderSettings
 from provider_agent.state_store import StateStore
 
@@ -45,11 +47,14 @@ def status_of(
     leases: Iterable[LeaseState],
     problems: Mapping[str, object],
     beat: Mapping[str, object],
+    stakes: Stakes,
+    policy: Policy,
 ) -> dict[str, object]:
     """The content of the status file; `beat` is what the node is told, and how the links stand."""
     return {
         "name": settings.name,
         "address": beat["address"],
+        "operator": beat["operator"],
         "domain": settings.domain,
         "pid": os.getpid(),
         "at": int(time.time()),
@@ -64,6 +69,14 @@ def status_of(
         },
         "offers": {text(name): registered for name, (_, registered) in store.offers().items()},
         "earned": str(store.earned()),
+        "fees": str(sum(policy.fee_on(paid) for paid in store.payments())),
+        "stake": {
+            "free": str(stakes.free),
+            "locked": str(stakes.locked),
+            "unstaking": str(stakes.unstaking),
+            "unlock_at": stakes.unlock_at,
+        },
+        "reputation": beat["reputation"],
         "leases": [_lease(state, store) for state in leases],
         "problems": dict(problems),
     }
@@ -79,6 +92,8 @@ def _lease(state: LeaseState, store: StateStore) -> dict[str, object]:
         "milliseconds": state.billable(int(time.time() * MS)),
         "cosigned": state.receipt.receipt.milliseconds if state.receipt else 0,
         "settled": state.settled,
+        "undecided": state.undecided,
+        "claim_until": state.claim_until,
         "code": state.explanation.code,
         "cause": state.explanation.cause,
     }

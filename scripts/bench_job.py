@@ -76,7 +76,7 @@ class Bench:
 
     def through_the_market(self) -> float:
         """Seconds from the accepted bid to the process running; the job is over and settled after."""
-        submitted = self.buyer.submit(PreparedJob(job=self._job()))
+        submitted = self.buyer.submit(PreparedJob(forms=(self._job(),)))
         accepted = time.time()
         lease = LeaseId(from_text(str(submitted.answer["lease"]), 32))
         started = self._started_at(lease)

@@ -4,13 +4,15 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from ledger.market.bid import Bid
+from ledger.market.bid import AGREE_SHIFT, DISTINCT, REPLICAS, Bid
+from ledger.market.delegation import Delegation, Role
 from ledger.market.identity import Address, BidId, Digest, OfferId
 from ledger.market.job import Image, Job
 from ledger.market.lease import LeaseTerms
 from ledger.market.offer import Offer
 from ledger.market.resource import Quantities
 from ledger.market.traits import ANY_REGION, ANY_VENDOR, FEATURES, REGIONS, VENDORS, Traits, bits
+from ledger.market.withdrawal import Withdrawal
 from matcher.orders import BidOrder, OfferOrder
 
 NOW = 1_800_000_000
@@ -71,6 +73,30 @@ def a_bid(**changes: Any) -> Bid:
     return replace(bid, **changes)
 
 
+def a_gang(members: int, *, distinct: bool = False, agree: int = 0, **changes: Any) -> Bid:
+    """`a_bid` for several members; replicas of a quorum where `agree` is given."""
+    flags = DISTINCT if distinct else 0
+    if agree:
+        flags |= REPLICAS | agree << AGREE_SHIFT
+    return a_bid(members=members, flags=flags, **changes)
+
+
+def a_delegation(**changes: Any) -> Delegation:
+    """A laptop's key that may spend a million base units for a day."""
+    delegation = Delegation(
+        key=an_address("laptop"), roles=Role.SPEND, allowance=10**6, until=NOW + 24 * HOUR
+    )
+    return replace(delegation, **changes)
+
+
+def a_withdrawal(**changes: Any) -> Withdrawal:
+    """A thousand base units of the buyer, to another of its accounts, within the hour."""
+    withdrawal = Withdrawal(
+        account=an_address("buyer"), to=an_address("vault"), amount=1_000, nonce=7, deadline=NOW + HOUR
+    )
+    return replace(withdrawal, **changes)
+
+
 def a_job(**changes: Any) -> Job:
     """The job behind `a_bid`'s quantities, limit and duration."""
     job = Job(
@@ -103,14 +129,20 @@ def some_terms(**changes: Any) -> LeaseTerms:
     return replace(terms, **changes)
 
 
-def offer_order(name: str = "offer", domain: str = "lab/berlin", **changes: Any) -> OfferOrder:
+def offer_order(
+    name: str = "offer", domain: str = "lab/berlin", reputation: int = 0, **changes: Any
+) -> OfferOrder:
     """`an_offer` as the matcher sees it; `name` makes the id."""
-    return OfferOrder(id=OfferId(a_digest(name)), offer=an_offer(**changes), domain=domain)
+    identity = OfferId(a_digest(name))
+    return OfferOrder(id=identity, offer=an_offer(**changes), domain=domain, reputation=reputation)
+
+
+ORDER_FIELDS = ("allow", "deny", "exclude", "arrived_at", "min_reputation", "seed", "group")
 
 
 def bid_order(name: str = "bid", sequence: int = 1, **changes: Any) -> BidOrder:
-    """`a_bid` as the matcher sees it; `allow`, `deny`, `exclude` and `arrived_at` go to the order."""
-    own = {key: changes.pop(key) for key in ("allow", "deny", "exclude", "arrived_at") if key in changes}
+    """`a_bid` as the matcher sees it; `ORDER_FIELDS` go to the order."""
+    own = {key: changes.pop(key) for key in ORDER_FIELDS if key in changes}
     identity = BidId(a_digest(name))
     order = BidOrder(id=identity, job=identity, bid=a_bid(**changes), sequence=sequence, arrived_at=NOW)
     return replace(order, **own)

@@ -23,6 +23,7 @@ from ledger.books.compare import compare
 from ledger.chain.audit import audit
 from ledger.chain.client import ChainLease
 from ledger.chain.embedded import genesis
+from ledger.chain.embedded.grid import GridPolicy
 from ledger.chain.embedded.server import url_of
 from ledger.market.events import LeaseClosed, LeaseOpened, UsageSettled
 from ledger.market.identity import Address, LeaseId, from_text, text
@@ -256,7 +257,10 @@ def make_template(folder: Path, provider: Mapping[str, str]) -> Template:
     grid = LiveGrid(folder=folder, supervised=True)
     try:
         grid.chain_folder.mkdir(parents=True)
-        found(grid.chain_folder, receipt_interval=2, grace=5)
+        found(
+            grid.chain_folder,
+            GridPolicy(receipt_interval=2, grace=5, challenge_window=4, arbitration_window=6),
+        )
         grid.start_node()
         grid.chain_port = int((grid.chain_folder / PORT_FILE).read_text())
         grid.start_provider(provider)

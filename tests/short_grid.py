@@ -88,10 +88,11 @@ class ShortGrid(Grid):
 
     def start_chain(self) -> None:
         """Start the chain, again at its port where it ran before."""
-        windows = ("--receipt-interval", "2", "--grace", "5", "--faucet-limit", "20")
+        limits = ("--faucet-limit", "20", "--receipt-interval", "2", "--grace", "5")
+        windows = ("--challenge-window", "4", "--arbitration-window", "6", "--unstake-delay", "8")
         (self.chain_folder / "rpc.url").unlink(missing_ok=True)
         where = ("--dir", str(self.chain_folder), "--port", str(self.chain_port))
-        self._start("chain", "chain", "run", *where, *windows)
+        self._start("chain", "chain", "run", *where, *limits, *windows)
         url = self.until("the chain answers", lambda: self._answering(url_of(self.chain_folder)))
         self.chain_port = urlsplit(url).port or 0
 
@@ -235,7 +236,9 @@ class ShortGrid(Grid):
                 NodeClient(self.node_url, clock, secrets.randbits, identity, transport=transport)
             ) as node,
         ):
-            counter = NonceCounter(self.home / "nonces" / f"test-{wallet}", time.time)
+            name = f"{profile.chain_id}-{profile.market.hex()}-{key.address.hex()}"
+            path = self.home / "nonces" / name
+            counter = NonceCounter(path, lambda count, first: chain.next_nonces(key.address, count, first))
             yield Buyer(profile=profile, key=key, node=node, chain=chain, nonces=counter, clock=clock)
 
     def balances(self, *accounts: str) -> list[int]:

@@ -4,15 +4,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ledger.market.bid import Bid, SignedBid
+from ledger.market.bid import AGREE_SHIFT, DISTINCT, MAX_MEMBERS, MAX_REPLICAS, REPLICAS, Bid, SignedBid
+from ledger.market.delegation import Delegation, Role
 from ledger.market.identity import NOBODY, Address, BidId, Digest, LeaseId, OfferId
-from ledger.market.job import Accelerators, Image, InputFile, Job
+from ledger.market.job import Accelerators, Gang, Image, InputFile, Job
 from ledger.market.lease import LeaseTerms
 from ledger.market.offer import Offer
 from ledger.market.offer_document import OfferDocument
 from ledger.market.receipt import SignedReceipt, UsageReceipt
 from ledger.market.resource import LANE_NAMES, Quantities
 from ledger.market.traits import FEATURES, GRADES, REGIONS, VENDORS, Traits
+from ledger.market.withdrawal import SignedPermit, SignedWithdrawal, Withdrawal
 from matcher.orders import BidOrder, OfferOrder
 from tests.factories import HOUR, NOW, a_bid, an_address, an_offer
 
@@ -88,6 +90,20 @@ lease_terms = st.builds(
     rate=words(96),
     duration=words(32),
 )
+delegations = st.builds(
+    Delegation,
+    key=addresses,
+    roles=st.sampled_from([Role.SPEND, Role.OPERATE, Role.SPEND | Role.OPERATE]),
+    allowance=words(128),
+    until=words(40),
+)
+withdrawals = st.builds(
+    Withdrawal, account=addresses, to=addresses, amount=words(256), nonce=words(64), deadline=words(40)
+)
+signed_withdrawals = st.builds(SignedWithdrawal, withdrawal=withdrawals, signature=signatures)
+signed_permits = st.builds(
+    SignedPermit, owner=addresses, amount=words(256), deadline=words(256), signature=signatures
+)
 receipts = st.builds(
     UsageReceipt, lease=lease_ids, milliseconds=words(64), evidence=digests, last=st.booleans()
 )
@@ -115,29 +131,42 @@ accelerators = st.builds(
     share=st.integers(1, 1_000),
     memory=words(20),
 )
-jobs = st.builds(
-    Job,
-    name=names,
-    image=images,
-    command=st.lists(texts, min_size=1, max_size=4).map(tuple),
-    cpu=st.integers(1, 1 << 20),
-    memory=st.integers(16, 1 << 20),
-    disk=st.integers(256, 1 << 20),
-    max_rate=words(96),
-    max_seconds=st.integers(1, 1 << 20),
-    envs=st.dictionaries(names.map(lambda name: name.replace("-", "_")), texts, max_size=3).map(
+gangs = st.builds(Gang, members=st.integers(2, MAX_MEMBERS), distinct=st.booleans())
+replica_gangs = st.integers(2, MAX_REPLICAS).flatmap(
+    lambda members: st.builds(Gang, members=st.just(members), agree=st.integers(members // 2 + 1, members))
+)
+_job_fields: dict[str, st.SearchStrategy[Any]] = {
+    "name": names,
+    "image": images,
+    "command": st.lists(texts, min_size=1, max_size=4).map(tuple),
+    "cpu": st.integers(1, 1 << 20),
+    "memory": st.integers(16, 1 << 20),
+    "disk": st.integers(256, 1 << 20),
+    "max_rate": words(96),
+    "max_seconds": st.integers(1, 1 << 20),
+    "envs": st.dictionaries(names.map(lambda name: name.replace("-", "_")), texts, max_size=3).map(
         lambda envs: tuple(sorted(envs.items()))
     ),
-    accelerators=st.none() | accelerators,
-    inputs=st.lists(files, max_size=3, unique_by=lambda file: file.path).map(tuple),
+    "accelerators": st.none() | accelerators,
+    "inputs": st.lists(files, max_size=3, unique_by=lambda file: file.path).map(tuple),
+    "allow": st.lists(patterns, max_size=2).map(tuple),
+    "deny": st.lists(patterns, max_size=2).map(tuple),
+    "regions": st.lists(st.sampled_from(sorted(REGIONS)), max_size=3, unique=True).map(tuple),
+    "runtime": st.sampled_from(["runc", "gvisor", "vm"]),
+    "grade": st.sampled_from(["", *GRADES]),
+    "network": st.booleans(),
+    "retry": words(3),
+}
+jobs = st.builds(
+    Job,
+    **_job_fields,
     outputs=st.lists(paths, max_size=3, unique=True).map(tuple),
-    allow=st.lists(patterns, max_size=2).map(tuple),
-    deny=st.lists(patterns, max_size=2).map(tuple),
-    regions=st.lists(st.sampled_from(sorted(REGIONS)), max_size=3, unique=True).map(tuple),
-    runtime=st.sampled_from(["runc", "gvisor", "vm"]),
-    grade=st.sampled_from(["", *GRADES]),
-    network=st.booleans(),
-    retry=words(3),
+    gang=st.none() | gangs,
+) | st.builds(
+    Job,
+    **_job_fields,
+    outputs=st.lists(paths, min_size=1, max_size=3, unique=True).map(tuple),
+    gang=replica_gangs,
 )
 offer_documents = st.builds(
     OfferDocument,
@@ -206,7 +235,8 @@ bid_orders = st.builds(
         duration=_mostly(600, 601, 0),
         start_by=_mostly(NOW + HOUR, NOW, NOW - 1),
         valid_until=_mostly(NOW + HOUR, NOW, NOW - 1),
-        members=_mostly(1, 1, 2),
+        members=_mostly(1, 2, 3),
+        flags=_mostly(0, DISTINCT, REPLICAS | 2 << AGREE_SHIFT),
         nonce=words(20),
     ),
 )

@@ -14,8 +14,10 @@ from ledger.books.books import Books
 from ledger.books.queries import Queries
 from ledger.books.replica import deviations
 from ledger.books.rows import ABSENT, Difference, LeaseRow
+from ledger.market.delegation import Delegation
 from ledger.market.errors import Broken
-from ledger.market.identity import text
+from ledger.market.identity import Address, text
+from ledger.market.lease import UsageClaim
 from ledger.market.lifecycle import LeaseState
 from ledger.market.state import MarketState
 
@@ -36,6 +38,9 @@ def compare(books: Books, state: MarketState) -> list[Difference]:
 def _against_chain(queries: Queries, state: MarketState) -> list[Difference]:
     return [
         *_balances(queries, state),
+        *_stakes(queries, state),
+        *_delegations(queries, state),
+        *_market(queries, state),
         *_leases(queries, state),
         *_offers(queries, state),
         *_sums(queries, state),
@@ -48,11 +53,56 @@ def _balances(queries: Queries, state: MarketState) -> Iterator[Difference]:
     return _amounts("balances", "amount", ours, chain)
 
 
-def _leases(queries: Queries, state: MarketState) -> Iterator[Difference]:
-    chain: dict[str, dict[str, object]] = {
-        text(lease): {"state": "active", "escrow": one.escrow, "paid": one.paid, "refunded": None}
-        for lease, one in state.leases.items()
+def _stakes(queries: Queries, state: MarketState) -> Iterator[Difference]:
+    ours = {text(account): row for account, row in queries.stakes().items()}
+    free = {text(account): amount for account, amount in state.stakes.items()}
+    queued = {text(account): amount for account, (amount, _) in state.unstaking.items()}
+    unlock = {text(account): moment for account, (_, moment) in state.unstaking.items()}
+    yield from _amounts("stakes", "free", {name: row.free for name, row in ours.items()}, free)
+    yield from _amounts("stakes", "queued", {name: row.unstaking for name, row in ours.items()}, queued)
+    moments = {name: row.unlock_at or 0 for name, row in ours.items()}
+    yield from _amounts("stakes", "unlock_at", moments, unlock)
+
+
+def _delegations(queries: Queries, state: MarketState) -> Iterator[Difference]:
+    ours, chain = _by_key(queries.all_delegations()), _by_key(state.delegations)
+    for row in sorted(ours.keys() | chain.keys()):
+        yield from _fields("delegations", row, ours.get(row), chain.get(row))
+
+
+def _by_key(delegations: Mapping[tuple[Address, Address], Delegation]) -> dict[str, dict[str, object]]:
+    return {
+        f"{text(account)}/{text(key)}": {
+            "roles": int(one.roles),
+            "allowance": one.allowance,
+            "until": one.until,
+        }
+        for (account, key), one in delegations.items()
     }
+
+
+def _market(queries: Queries, state: MarketState) -> Iterator[Difference]:
+    """The rules; whether it is paused is seen in the replay alone, since a pause ends by itself."""
+    row = queries.market()
+    ours = None if row is None else {"guardian": text(row.guardian), "policy": row.policy}
+    chain = None if state.policy is None else {"guardian": text(state.guardian), "policy": state.policy}
+    if ours is not None or chain is not None:
+        yield from _fields("market", "1", ours, chain)
+
+
+def _leases(queries: Queries, state: MarketState) -> Iterator[Difference]:
+    chain: dict[str, dict[str, object]] = {}
+    for lease, one in state.leases.items():
+        lock = state.lock_for(one.escrow)
+        chain[text(lease)] = {
+            "state": "active",
+            "escrow": one.escrow,
+            "paid": one.paid,
+            "refunded": None,
+            "fee": _fee_on(state, one.paid),
+            "lock": lock,
+            "undecided": one.undecided,
+        } | _claim(one.claim)
     for lease, event in state.closed.items():
         escrow = event.paid + event.refunded
         chain[text(lease)] = {
@@ -60,15 +110,38 @@ def _leases(queries: Queries, state: MarketState) -> Iterator[Difference]:
             "escrow": escrow,
             "paid": event.paid,
             "refunded": event.refunded,
-        }
+            "fee": _fee_on(state, event.paid),
+            "lock": state.lock_for(escrow),
+            "undecided": False,
+        } | _claim(None)
     ours = {text(row.id): _figures(row) for row in queries.leases() if row.start is not None}
-    for row in sorted(ours.keys() | chain.keys()):
-        yield from _fields("leases", row, ours.get(row), chain.get(row))
+    for name in sorted(ours.keys() | chain.keys()):
+        yield from _fields("leases", name, ours.get(name), chain.get(name))
+
+
+def _fee_on(state: MarketState, paid: int) -> int:
+    return state.policy.fee_on(paid) if state.policy else 0
+
+
+def _claim(claim: UsageClaim | None) -> dict[str, object]:
+    return {
+        "claimed": None if claim is None else claim.claimed,
+        "provider_bond": 0 if claim is None else claim.provider_bond,
+        "buyer_bond": 0 if claim is None else claim.buyer_bond,
+        "claim_until": None if claim is None else claim.until,
+    }
 
 
 def _figures(row: LeaseRow) -> dict[str, object]:
-    state = "closed" if row.state is LeaseState.CLOSED else "active"
-    return {"state": state, "escrow": row.escrow, "paid": row.paid, "refunded": row.refunded}
+    return {
+        "state": "closed" if row.state is LeaseState.CLOSED else "active",
+        "escrow": row.escrow,
+        "paid": row.paid,
+        "refunded": row.refunded,
+        "fee": row.fee,
+        "lock": row.lock,
+        "undecided": row.undecided,
+    } | _claim(row.claim)
 
 
 def _fields(
@@ -101,8 +174,14 @@ def _sums(queries: Queries, state: MarketState) -> Iterator[Difference]:
         if not row.account.startswith("wallet:"):
             ours[row.account] += row.amount
     chain = {accounts.balance(account): amount for account, amount in state.balances.items()}
+    chain |= {accounts.stake(account): amount for account, amount in state.stakes.items()}
+    chain |= {accounts.unstaking(account): amount for account, (amount, _) in state.unstaking.items()}
     for lease, one in state.leases.items():
         chain[accounts.escrow(lease)] = one.escrow - one.paid
+        chain[accounts.lock(lease)] = state.lock_for(one.escrow)
+        if one.claim is not None:
+            chain[accounts.bond(lease)] = one.claim.provider_bond + one.claim.buyer_bond
+    chain |= {accounts.FEES: sum(state.unpaid_fees.values()), accounts.BURNED: state.burned}
     return _amounts("postings", "sum", ours, chain)
 
 

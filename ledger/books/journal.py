@@ -19,6 +19,7 @@ from ledger.market.facts import (
     ChainObserved,
     ChainRewound,
     Fact,
+    GangPlanned,
     JobReported,
     LeasePlanned,
     PlanFailed,
@@ -39,6 +40,8 @@ def slot_of(fact: Fact) -> str:
             return f"withdrawal {text(job)}"
         case LeasePlanned(wish=wish):
             return f"plan {text(wish.lease)}"
+        case GangPlanned(wish=gang):
+            return f"plan {text(gang.members[0].lease)}"
         case PlanFailed(lease=lease):
             return f"plan {text(lease)}"
         case UsageReported(lease=lease, milliseconds=milliseconds, last=last):

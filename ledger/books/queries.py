@@ -2,13 +2,15 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Sequence
+from itertools import groupby
 
 from sqlmodel import Session, col, select
 
+from ledger.books.account_queries import AccountQueries, epoch
 from ledger.books.journal import replay
 from ledger.books.mapping import event_from, instruction_from, loads
+from ledger.books.projections.lease_money import claim_of
 from ledger.books.rows import (
     EventRow,
     IntentRow,
@@ -17,46 +19,38 @@ from ledger.books.rows import (
     LeaseTransactions,
     OfferRow,
     OfferUsage,
-    PostingRow,
     Used,
 )
 from ledger.books.tables import (
-    BalanceRecord,
     BidRecord,
     CursorRecord,
     DocumentRecord,
-    EpochRecord,
     EventRecord,
     IntentRecord,
     JobRecord,
     LeaseRecord,
     OfferRecord,
     OutputRecord,
-    PostingRecord,
     UsageRecord,
 )
 from ledger.market.bid import SignedBid
 from ledger.market.events import BlockRef
-from ledger.market.facts import Fact, JobPhase, OutputFile, UsageReported
-from ledger.market.identity import Address, BidId, Digest, LeaseId, OfferId, from_text, text
+from ledger.market.facts import Alternative, Draw, Fact, JobPhase, OutputFile, UsageReported
+from ledger.market.identity import NOBODY, Address, BidId, Digest, LeaseId, OfferId, from_text, text
 from ledger.market.lease import ClosedBecause, LeaseTerms
-from ledger.market.lifecycle import JobState, LeaseState
+from ledger.market.lifecycle import JobState, LeaseState, Verdict
 from ledger.market.offer import Offer
 from ledger.market.outbox import IntentState
 from ledger.market.reasons import SkipReason
 from ledger.market.receipt import SignedReceipt
 from ledger.market.resource import Quantities
 
-Open = Callable[[], AbstractContextManager[Session]]
 _UNOPENED = (JobState.RESTING, JobState.OPENING)
 _MOVES = ("LeaseOpened", "UsageSettled", "LeaseTerminated", "LeaseClosed")
 
 
-class Queries:
+class Queries(AccountQueries):
     """Read models. `None` or an empty answer means that the books do not know it."""
-
-    def __init__(self, open_session: Open) -> None:
-        self._open = open_session
 
     def job(self, job: BidId) -> JobRow | None:
         """One job by the id of its first bid."""
@@ -84,11 +78,20 @@ class Queries:
             record = session.get(BidRecord, bid)
             return None if record is None else BidId(record.job)
 
-    def reserved(self, buyer: Address) -> int:
-        """Base units that the buyer's unopened orders would lock at their limits."""
+    def draw(self, bid: BidId) -> Draw | None:
+        """How the providers of a bid's replicas were drawn last."""
+        with self._open() as session:
+            record = session.get(BidRecord, bid)
+            return None if record is None or record.draw is None else loads(Draw, record.draw)
+
+    def reserved(self, buyer: Address, delegate: Address | None = None) -> int:
+        """Base units that the buyer's unopened orders would lock at their limits; of those alone that
+        `delegate` signed where it is given."""
         query = select(JobRecord.reserve).where(
             JobRecord.buyer == buyer, col(JobRecord.state).in_([state.value for state in _UNOPENED])
         )
+        if delegate is not None:
+            query = query.where(JobRecord.delegate == delegate)
         with self._open() as session:
             return sum(session.exec(query).all())
 
@@ -107,7 +110,8 @@ class Queries:
         states: Collection[LeaseState] = (),
     ) -> list[LeaseRow]:
         """Leases in the order of their planning; no `states` means all."""
-        query = select(LeaseRecord).order_by(col(LeaseRecord.sequence), col(LeaseRecord.id))
+        order = (col(LeaseRecord.sequence), col(LeaseRecord.member), col(LeaseRecord.id))
+        query = select(LeaseRecord).order_by(*order)
         wanted = (("job", job), ("provider", provider), ("signer", signer))
         for column, value in wanted:
             if value is not None:
@@ -154,31 +158,6 @@ class Queries:
             for offer, used in offers
         }
 
-    def balance(self, account: Address) -> int:
-        """Base units that an account may withdraw or spend, as far as the chain was followed."""
-        with self._open() as session:
-            record = session.get(BalanceRecord, account)
-            return 0 if record is None else record.amount
-
-    def balances(self) -> dict[Address, int]:
-        """Every account's balance."""
-        with self._open() as session:
-            records = session.exec(select(BalanceRecord)).all()
-            return {Address(record.account): record.amount for record in records}
-
-    def postings(self, account: str | None = None) -> list[PostingRow]:
-        """The legs of one account (`balance:0x…`, `escrow:0x…`, `wallet:0x…`), or of all."""
-        query = select(PostingRecord)
-        if account is not None:
-            query = query.where(PostingRecord.account == account)
-        with self._open() as session:
-            return [_posting_row(record) for record in session.exec(query).all()]
-
-    def epoch_of(self, account: Address) -> int:
-        """The account's epoch; what it signed under an earlier one is void."""
-        with self._open() as session:
-            return _epoch(session, account)
-
     def events(self, after: int = 0, limit: int = 100) -> list[EventRow]:
         """Market events with a number above `after`, in order, rewound ones included and marked."""
         query = select(EventRecord).where(EventRecord.seq > after).order_by(col(EventRecord.seq)).limit(limit)
@@ -209,15 +188,14 @@ class Queries:
             return None if record is None else record.body
 
     def parties(self, name: Digest) -> frozenset[Address]:
-        """Who may read a job document: its buyers, and providers and signers of the leases it led to."""
-        jobs = select(JobRecord.job, JobRecord.buyer).where(JobRecord.document == name)
+        """Who may read a job document: its buyers and the keys that signed for them, and providers and
+        signers of the leases that its jobs led to."""
+        told = select(BidRecord.job).where(BidRecord.document == name)
+        jobs = select(JobRecord.buyer, JobRecord.delegate).where(col(JobRecord.job).in_(told))
+        leases = select(LeaseRecord.provider, LeaseRecord.signer).where(col(LeaseRecord.job).in_(told))
         with self._open() as session:
-            found = dict(session.exec(jobs).all())
-            query = select(LeaseRecord.provider, LeaseRecord.signer).where(col(LeaseRecord.job).in_(found))
-            leased = session.exec(query).all()
-        return frozenset(
-            Address(one) for one in (*found.values(), *(side for pair in leased for side in pair))
-        )
+            pairs = [*session.exec(jobs).all(), *session.exec(leases).all()]
+        return frozenset(Address(one) for pair in pairs for one in pair if one != NOBODY)
 
     def cursor(self) -> tuple[BlockRef, tuple[BlockRef, ...]] | None:
         """How far the chain was followed, and the tail that may still vanish; None at first."""
@@ -235,20 +213,20 @@ class Queries:
 
 
 def _job_row(session: Session, record: JobRecord) -> JobRow:
-    bids = session.exec(
-        select(BidRecord).where(BidRecord.job == record.job).order_by(col(BidRecord.attempt))
-    ).all()
+    first, *further = _ways(session, record)
     leases = session.exec(
-        select(LeaseRecord.id).where(LeaseRecord.job == record.job).order_by(col(LeaseRecord.sequence))
+        select(LeaseRecord.id)
+        .where(LeaseRecord.job == record.job)
+        .order_by(col(LeaseRecord.sequence), col(LeaseRecord.member))
     ).all()
-    decisive = None if record.lease is None else session.get(LeaseRecord, record.lease)
+    told = _telling(session, record.lease)
     return JobRow(
         job=BidId(record.job),
         sequence=record.sequence,
         buyer=Address(record.buyer),
         document=Digest(record.document),
-        attempts=tuple(loads(SignedBid, bid.signed) for bid in bids),
-        attempt_ids=tuple(BidId(bid.bid) for bid in bids),
+        attempts=first.attempts,
+        attempt_ids=first.attempt_ids,
         accepted_at=record.accepted_at,
         wait_until=record.wait_until,
         state=JobState(record.state),
@@ -259,9 +237,48 @@ def _job_row(session: Session, record: JobRecord) -> JobRow:
         next_attempt=record.next_attempt,
         excluded=frozenset(Address(from_text(one, 20)) for one in json.loads(record.excluded)),
         reserve=record.reserve,
-        exit_code=None if decisive is None else decisive.exit_code,
-        outputs=() if record.lease is None else _outputs(session, record.lease),
+        exit_code=None if told is None else told.exit_code,
+        outputs=() if told is None else _outputs(session, told.id),
+        alternatives=tuple(further),
+        delegate=Address(record.delegate),
+        members=tuple(LeaseId(from_text(one, 32)) for one in json.loads(record.members)),
+        draw=_draw(session, record.lease),
     )
+
+
+def _ways(session: Session, record: JobRecord) -> list[Alternative]:
+    """The job's alternatives in their order, without the bids that continued its leases."""
+    query = (
+        select(BidRecord)
+        .where(BidRecord.job == record.job, col(BidRecord.alternative).is_not(None))
+        .order_by(col(BidRecord.alternative), col(BidRecord.attempt))
+    )
+    bids = session.exec(query).all()
+    return [
+        Alternative(
+            document=Digest(way[0].document),
+            attempts=tuple(loads(SignedBid, bid.signed) for bid in way),
+            attempt_ids=tuple(BidId(bid.bid) for bid in way),
+        )
+        for way in (list(found) for _, found in groupby(bids, key=lambda bid: bid.alternative))
+    ]
+
+
+def _telling(session: Session, lease: bytes | None) -> LeaseRecord | None:
+    """The lease on which the agent said what there is to say: this one, or the one that it continues."""
+    record = None if lease is None else session.get(LeaseRecord, lease)
+    while record is not None and record.phase is None and record.continues is not None:
+        before = session.get(LeaseRecord, record.continues)
+        if before is None:
+            break
+        record = before
+    return record
+
+
+def _draw(session: Session, lease: bytes | None) -> Draw | None:
+    record = None if lease is None else session.get(LeaseRecord, lease)
+    bid = None if record is None else session.get(BidRecord, record.bid)
+    return None if bid is None or bid.draw is None else loads(Draw, bid.draw)
 
 
 def _outputs(session: Session, lease: bytes) -> tuple[OutputFile, ...]:
@@ -299,6 +316,19 @@ def _lease_row(session: Session, record: LeaseRecord) -> LeaseRow:
         usage=None if record.usage is None else loads(UsageReported, record.usage),
         receipt=None if record.receipt is None else loads(SignedReceipt, record.receipt),
         transactions=_transactions(session, record.id),
+        fee=record.fee,
+        settled_milliseconds=record.settled_milliseconds,
+        lock=record.lock,
+        burned=record.burned,
+        claim=claim_of(record),
+        outputs=_outputs(session, record.id),
+        continues=None if record.continues is None else LeaseId(record.continues),
+        agree=record.agree,
+        undecided=record.undecided,
+        terminated=record.terminated,
+        commitment=None if record.commitment is None else Digest(record.commitment),
+        result=None if record.result is None else Digest(record.result),
+        verdict=None if record.verdict is None else Verdict(record.verdict),
     )
 
 
@@ -331,7 +361,7 @@ def _offer_row(session: Session, record: OfferRecord) -> OfferRow:
         offer=offer,
         used=Quantities.unpack(record.used),
         cancelled=record.cancelled,
-        void=offer.epoch != _epoch(session, offer.provider),
+        void=offer.epoch != epoch(session, offer.provider),
     )
 
 
@@ -344,21 +374,6 @@ def _intent_row(record: IntentRecord) -> IntentRow:
         state=IntentState(record.state),
         detail=record.detail,
         created_at=record.created_at,
-    )
-
-
-def _epoch(session: Session, account: bytes) -> int:
-    record = session.get(EpochRecord, account)
-    return 0 if record is None else record.epoch
-
-
-def _posting_row(record: PostingRecord) -> PostingRow:
-    return PostingRow(
-        block=record.block_hash,
-        log_index=record.log_index,
-        leg=record.leg,
-        account=record.account,
-        amount=record.amount,
     )
 
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from ledger.market.bid import Bid, SignedBid
 from ledger.market.events import BlockRef, MarketEvent
-from ledger.market.facts import JobPhase, OutputFile, UsageReported
-from ledger.market.identity import Address, BidId, Digest, LeaseId, OfferId
+from ledger.market.facts import Alternative, Draw, JobPhase, OutputFile, UsageReported
+from ledger.market.identity import NOBODY, Address, BidId, Digest, LeaseId, OfferId
 from ledger.market.instructions import Instruction
-from ledger.market.lease import ClosedBecause, LeaseTerms
-from ledger.market.lifecycle import JobState, LeaseState
+from ledger.market.lease import ClosedBecause, LeaseTerms, UsageClaim
+from ledger.market.lifecycle import JobState, LeaseState, Verdict
 from ledger.market.offer import Offer
 from ledger.market.outbox import IntentState
+from ledger.market.policy import Policy
 from ledger.market.reasons import SkipReason
 from ledger.market.receipt import SignedReceipt
 from ledger.market.resource import Quantities
@@ -20,7 +21,10 @@ from ledger.market.resource import Quantities
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
     """One job. `sequence` is the journal's number of its acceptance (time priority); `lease` the lease
-    that decides its state; `reserve` the base units that an attempt at its limit would lock."""
+    that decides its state, `members` those of its attempt by their number; `reserve` the base units that
+    an attempt at its limit would lock. `alternatives` are the further ways beside the first one's
+    `document` and `attempts`, `delegate` the key that signed for the buyer (nobody: the buyer did), `draw`
+    how the providers of replicas were drawn, in the attempt that decides."""
 
     job: BidId
     sequence: int
@@ -40,11 +44,21 @@ class JobRow:
     reserve: int
     exit_code: int | None
     outputs: tuple[OutputFile, ...]
+    alternatives: tuple[Alternative, ...] = ()
+    delegate: Address = NOBODY
+    members: tuple[LeaseId, ...] = ()
+    draw: Draw | None = None
 
     @property
     def bid(self) -> Bid:
-        """The first signed bid; the others differ from it in their nonce alone."""
+        """The first signed bid; the others of its way differ from it in their nonce alone."""
         return self.attempts[0].bid
+
+    @property
+    def ways(self) -> tuple[Alternative, ...]:
+        """Every alternative, the first one included."""
+        first = Alternative(document=self.document, attempts=self.attempts, attempt_ids=self.attempt_ids)
+        return (first, *self.alternatives)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +74,12 @@ class LeaseTransactions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRow:
     """One lease. `start` is None until its opening is observed, `refunded` until it is closed; `signed`,
-    `job` and `document` are None for a lease that this node did not plan."""
+    `job` and `document` are None for a lease that this node did not plan. `continues` is the lease whose
+    place it took. Of replicas: how many must `agree` (0 for another lease), whether the jury is yet to
+    decide, what the provider committed to and revealed there, and what the decision made of it. In base
+    units: the matcher's `fee` within `paid` (`settled_milliseconds` is what the last settlement was for), the
+    provider's stake that it `lock`s while it is open, and
+    what was `burned` of that; `claim` is one that nobody decided yet."""
 
     id: LeaseId
     terms: LeaseTerms
@@ -85,6 +104,19 @@ class LeaseRow:
     usage: UsageReported | None
     receipt: SignedReceipt | None
     transactions: LeaseTransactions
+    fee: int
+    settled_milliseconds: int
+    lock: int
+    burned: int
+    claim: UsageClaim | None
+    outputs: tuple[OutputFile, ...]
+    continues: LeaseId | None
+    agree: int
+    undecided: bool
+    terminated: bool
+    commitment: Digest | None
+    result: Digest | None
+    verdict: Verdict | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,13 +169,37 @@ class IntentRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostingRow:
     """One leg of a money move: `amount` base units into (negative: out of) `account`, which is
-    `wallet:0x…` outside the market, `balance:0x…` or `escrow:0x…` in it."""
+    `wallet:0x…` outside the market, or one of `ledger.books.accounts` in it."""
 
     block: bytes
     log_index: int
     leg: int
     account: str
     amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StakeRow:
+    """An account's stake in base units; what it asked back is its own from `unlock_at` on, which is None
+    where that is nothing."""
+
+    free: int
+    locked: int
+    unstaking: int
+    unlock_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketRow:
+    """What the market fixed for good; a guardian who renounced is `NOBODY`. `paused_until` is 0 where
+    nobody paused it, or the pause was ended."""
+
+    token: Address
+    guardian: Address
+    arbiter: Address
+    jury: Address
+    policy: Policy
+    paused_until: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,6 +73,40 @@ class BalanceRecord(SQLModel, table=True):
     amount: int = _wide()
 
 
+class StakeRecord(SQLModel, table=True):
+    """An account's free stake, and what it asked back of it; `unlock_at` is 0 where that is nothing."""
+
+    __tablename__ = "stakes"
+    account: bytes = _bytes(primary_key=True)
+    free: int = _wide(default=0)
+    queued: int = _wide(default=0)
+    unlock_at: int = 0
+
+
+class DelegationRecord(SQLModel, table=True):
+    """What a key may do for an account; no row where it may do nothing."""
+
+    __tablename__ = "delegations"
+    account: bytes = _bytes(primary_key=True)
+    key: bytes = _bytes(primary_key=True, index=True)
+    roles: int = 0
+    allowance: int = _wide(default=0)
+    until: int = 0
+
+
+class MarketRecord(SQLModel, table=True):
+    """One row: what the market fixed for good, who guards it, and until when it is paused (0: it is not)."""
+
+    __tablename__ = "market"
+    id: int = Field(default=1, primary_key=True)
+    token: bytes = _bytes()
+    guardian: bytes = _bytes()
+    arbiter: bytes = _bytes()
+    jury: bytes = _bytes()
+    policy: str
+    paused_until: int = 0
+
+
 class EpochRecord(SQLModel, table=True):
     __tablename__ = "epochs"
     account: bytes = _bytes(primary_key=True)
@@ -99,6 +133,7 @@ class JobRecord(SQLModel, table=True):
     attempts: int
     accepted_at: int
     wait_until: int
+    delegate: bytes = _bytes()
     reserve: int = _wide()
     withdrawn_code: str | None = None
     withdrawn_cause: str | None = None
@@ -106,18 +141,23 @@ class JobRecord(SQLModel, table=True):
     code: str = ""
     cause: str = ""
     lease: bytes | None = _bytes(default=None)
+    members: str = "[]"
     next_attempt: int = 0
     excluded: str = "[]"
 
 
 class BidRecord(SQLModel, table=True):
-    """One signed bid of a job; `attempt` is its place among them."""
+    """One signed bid of a job; `attempt` is its place among those of its alternative. `alternative` is
+    None for a bid that continues a lease. `draw` is how a replicated one's providers were drawn last."""
 
     __tablename__ = "bids"
     bid: bytes = _bytes(primary_key=True)
     job: bytes = _bytes(index=True)
+    alternative: int | None = None
     attempt: int
+    document: bytes = _bytes(index=True)
     signed: str
+    draw: str | None = None
 
 
 class LeaseRecord(SQLModel, table=True):
@@ -135,16 +175,33 @@ class LeaseRecord(SQLModel, table=True):
     state: str = Field(index=True)
     job: bytes | None = _bytes(default=None, index=True)
     attempt: int = 0
+    member: int = 0
+    continues: bytes | None = _bytes(default=None)
     sequence: int = 0
     planned_at: int | None = None
     skipped: int | None = None
+
+    agree: int = 0
+    undecided: bool = False
+    commitment: bytes | None = _bytes(default=None)
+    result: bytes | None = _bytes(default=None)
+    verdict: str | None = None
 
     start: int | None = None
     escrow: int = _wide(default=0)
     paid: int = _wide(default=0)
     refunded: int | None = _wide(default=None)
     ended_after: int | None = None
+    terminated: bool = False
     because: str | None = None
+    fee: int = _wide(default=0)
+    settled_milliseconds: int = _wide(default=0)
+    lock: int = _wide(default=0)
+    burned: int = _wide(default=0)
+    claimed: int | None = _wide(default=None)
+    provider_bond: int = _wide(default=0)
+    buyer_bond: int = _wide(default=0)
+    claim_until: int | None = None
 
     phase: str | None = None
     exit_code: int | None = _wide(default=None)
@@ -219,6 +276,9 @@ PROJECTIONS: tuple[type[SQLModel], ...] = (
     EventRecord,
     PostingRecord,
     BalanceRecord,
+    StakeRecord,
+    DelegationRecord,
+    MarketRecord,
     EpochRecord,
     OfferRecord,
     JobRecord,

@@ -1,7 +1,7 @@
 """Why calls and events cannot drift from the contract: both are read from the committed artifact's ABI.
 
 Encoding is eth-abi's; selectors and topics are keccak-256 of the canonical signature (Solidity ABI
-specification, "Function Selector" and "Events"). Every event field of the market is one word.
+specification, "Function Selector" and "Events"). Every event field of ours is one word.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,18 +16,22 @@ from contracts.loader import artifact
 from ledger.chain.typed_data import keccak
 
 MARKET = "ComputeMarket"
+JURY = "ReplicaJury"
 TOKEN = "TestToken"  # noqa: S105 - a contract's name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
     selector: bytes
+    parameters: tuple[Mapping[str, Any], ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
     def call(self, *arguments: object) -> bytes:
-        """Call data: selector and encoded arguments; structs are tuples in the ABI's order."""
-        return self.selector + encode(self.inputs, arguments)
+        """Call data: selector and encoded arguments; structs are tuples in the ABI's order, addresses
+        20 bytes even where the contract takes them as words."""
+        pairs = zip(self.parameters, arguments, strict=True)
+        return self.selector + encode(self.inputs, [_fitted(entry, value) for entry, value in pairs])
 
     def results(self, output: bytes) -> tuple[Any, ...]:
         """What a view returned; `ValueError` where the output is not of its types."""
@@ -50,26 +54,38 @@ class Event:
         return keyed | dict(zip(self.data, values, strict=True))
 
 
-def _canonical(item: Mapping[str, Any]) -> str:
+def canonical(item: Mapping[str, Any]) -> str:
+    """The type of an ABI entry as a signature spells it: a struct is the tuple of its members."""
     kind: str = item["type"]
     if not kind.startswith("tuple"):
         return kind
-    return "(" + ",".join(map(_canonical, item["components"])) + ")" + kind.removeprefix("tuple")
+    return "(" + ",".join(map(canonical, item["components"])) + ")" + kind.removeprefix("tuple")
+
+
+def _fitted(entry: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - what eth-abi takes
+    """The same value, with each address that goes into a word padded left, as it is signed."""
+    kind: str = entry["type"]
+    if kind.endswith("[]"):
+        return [_fitted({**entry, "type": kind.removesuffix("[]")}, item) for item in value]
+    if kind == "tuple":
+        return tuple(_fitted(*pair) for pair in zip(entry["components"], value, strict=True))
+    return value.rjust(32, b"\0") if kind == "bytes32" else value
 
 
 def _selector(entry: Mapping[str, Any]) -> bytes:
-    signature = f"{entry['name']}({','.join(map(_canonical, entry['inputs']))})"
+    signature = f"{entry['name']}({','.join(map(canonical, entry['inputs']))})"
     return keccak(signature.encode())
 
 
 @cache
 def functions(contract: str) -> dict[str, Function]:
-    """The functions of `MARKET` or `TOKEN` by name."""
+    """The functions of `MARKET`, `JURY` or `TOKEN` by name."""
     return {
         entry["name"]: Function(
             selector=_selector(entry)[:4],
-            inputs=tuple(map(_canonical, entry["inputs"])),
-            outputs=tuple(map(_canonical, entry["outputs"])),
+            parameters=tuple(entry["inputs"]),
+            inputs=tuple(map(canonical, entry["inputs"])),
+            outputs=tuple(map(canonical, entry["outputs"])),
         )
         for entry in artifact(contract).abi
         if entry["type"] == "function"

@@ -7,8 +7,8 @@ must never differ.
 from typing import Any
 
 import rfc8785
+from eth_hash.auto import keccak
 
-from ledger.chain.typed_data import keccak
 from ledger.market.errors import Rejected
 from ledger.market.identity import Digest
 
@@ -27,4 +27,4 @@ def canonical(plain: Any) -> bytes:  # noqa: ANN401 - any JSON value; the librar
 
 def document_hash(plain: Any) -> Digest:  # noqa: ANN401 - as above
     """keccak-256 of the canonical form; what an offer's `document` and a bid's `job` say."""
-    return Digest(keccak(canonical(plain)))
+    return Digest(bytes(keccak(canonical(plain))))

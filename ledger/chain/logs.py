@@ -5,34 +5,23 @@ ignored; a known topic with a wrong form is `Broken`, since then the contract is
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from dataclasses import fields
+from enum import Enum
+from typing import Any, Final, NewType, get_type_hints
 
 from ledger.chain.abi import MARKET, events
 from ledger.market.errors import Broken, Rejected
-from ledger.market.events import (
-    BatchMatched,
-    BidSkipped,
-    Deposited,
-    EpochBumped,
-    LeaseClosed,
-    LeaseOpened,
-    LeaseTerminated,
-    MarketEvent,
-    NoncesCancelled,
-    OfferCancelled,
-    OfferRegistered,
-    ReceiptSkipped,
-    UsageSettled,
-    Withdrawn,
-)
+from ledger.market.events import LeaseOpened, MarketDeployed, MarketEvent, OfferRegistered
 from ledger.market.identity import Address, BidId, Digest, LeaseId, OfferId
-from ledger.market.lease import ClosedBecause, LeaseTerms
+from ledger.market.lease import LeaseTerms
 from ledger.market.offer import Offer
+from ledger.market.policy import Policy
 from ledger.market.reasons import SkipReason
 from ledger.market.resource import Quantities
 from ledger.market.traits import Traits
 
-_CLOSED: Final = dict(enumerate(ClosedBecause, start=1))
+_OWN_NAMES: Final = {"ended_after": "endOffset", "because": "reason"}
+"""fields that the contract calls something else than the camel case of ours"""
 
 
 class _Words:
@@ -47,6 +36,9 @@ class _Words:
     def number(self, name: str) -> int:
         return int.from_bytes(self._fields[name], "big")
 
+    def flag(self, name: str) -> bool:
+        return (False, True)[self.number(name)]
+
     def account(self, name: str) -> Address:
         word = self._fields[name]
         if any(word[:12]):
@@ -56,20 +48,45 @@ class _Words:
     def digest(self, name: str) -> Digest:
         return Digest(self._fields[name])
 
+    def member(self, name: str, kind: type[Enum]) -> Enum:
+        """A code: of `SkipReason` its number, of other enumerations the place from 1 on."""
+        number = self.number(name)
+        return SkipReason(number) if kind is SkipReason else dict(enumerate(kind, start=1))[number]
 
-def decode(topics: Sequence[bytes], data: bytes) -> MarketEvent | None:
-    """The fact behind one log of the market, None where it is no event of ours."""
-    event = events(MARKET).get(topics[0]) if topics else None
+    def value(self, name: str, kind: Any) -> Any:  # noqa: ANN401 - a field of type `kind`
+        if kind is Address:
+            return self.account(name)
+        if isinstance(kind, NewType):
+            return self.raw(name)
+        if issubclass(kind, Enum):
+            return self.member(name, kind)
+        return self.flag(name) if kind is bool else self.number(name)
+
+
+def decode(topics: Sequence[bytes], data: bytes, contract: str = MARKET) -> MarketEvent | None:
+    """The fact behind one log of `contract` (`MARKET` or `JURY`), None where it is no event of it."""
+    event = events(contract).get(topics[0]) if topics else None
     if event is None:
         return None
     try:
         return _READ[event.name](_Words(event.fields(topics, data)))
-    except (ValueError, KeyError, Rejected) as exc:
+    except (ValueError, KeyError, IndexError, Rejected) as exc:
         raise Broken(
             "malformed-event",
             f"A {event.name} log does not have this market's form.",
             "Check that the address is a market of this release.",
         ) from exc
+
+
+def _market_deployed(w: _Words) -> MarketDeployed:
+    policy = Policy(**{one.name: w.number(_camel(one.name)) for one in fields(Policy)})
+    return MarketDeployed(
+        token=w.account("token"),
+        guardian=w.account("guardian"),
+        arbiter=w.account("arbiter"),
+        jury=w.account("jury"),
+        policy=policy,
+    )
 
 
 def _offer_registered(w: _Words) -> OfferRegistered:
@@ -111,65 +128,25 @@ def _lease_opened(w: _Words) -> LeaseOpened:
     )
 
 
-def _usage_settled(w: _Words) -> UsageSettled:
-    return UsageSettled(
-        lease=LeaseId(w.raw("lease")),
-        buyer=w.account("buyer"),
-        provider=w.account("provider"),
-        milliseconds=w.number("milliseconds"),
-        amount=w.number("amount"),
-        paid=w.number("paid"),
-        evidence=w.digest("evidence"),
-    )
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return _OWN_NAMES.get(name, first + "".join(map(str.capitalize, rest)))
 
 
-def _lease_terminated(w: _Words) -> LeaseTerminated:
-    return LeaseTerminated(
-        lease=LeaseId(w.raw("lease")),
-        buyer=w.account("buyer"),
-        provider=w.account("provider"),
-        ended_after=w.number("endOffset"),
-    )
+def _name_of_id(kind: type) -> str:
+    return {OfferId: "offer", LeaseId: "lease", BidId: "bid"}[get_type_hints(kind)["id"]]
 
 
-def _lease_closed(w: _Words) -> LeaseClosed:
-    return LeaseClosed(
-        lease=LeaseId(w.raw("lease")),
-        buyer=w.account("buyer"),
-        provider=w.account("provider"),
-        paid=w.number("paid"),
-        refunded=w.number("refunded"),
-        because=_CLOSED[w.number("reason")],
-    )
+def _flat(kind: type) -> Callable[[_Words], Any]:
+    """Reads an event whose every field is one word, named alike on both sides; an `id` after its kind."""
+    hints = get_type_hints(kind)
+    names = {name: _name_of_id(kind) if name == "id" else _camel(name) for name in hints}
+    return lambda w: kind(**{name: w.value(names[name], hint) for name, hint in hints.items()})
 
 
-def _batch_matched(w: _Words) -> BatchMatched:
-    return BatchMatched(
-        matcher=w.account("matcher"),
-        root=w.digest("root"),
-        opened=w.number("opened"),
-        skipped=w.number("skipped"),
-    )
-
-
-def _nonces_cancelled(w: _Words) -> NoncesCancelled:
-    return NoncesCancelled(account=w.account("account"), word=w.number("word"), mask=w.number("mask"))
-
-
-_READ: Final[dict[str, Callable[[_Words], MarketEvent]]] = {
+_READ: Final[Mapping[str, Callable[[_Words], MarketEvent]]] = {
+    **{kind.__name__: _flat(kind) for kind in MarketEvent.__args__},
+    "MarketDeployed": _market_deployed,
     "OfferRegistered": _offer_registered,
-    "OfferCancelled": lambda w: OfferCancelled(id=OfferId(w.raw("offer")), provider=w.account("provider")),
-    "EpochBumped": lambda w: EpochBumped(account=w.account("account"), epoch=w.number("epoch")),
-    "NoncesCancelled": _nonces_cancelled,
-    "BatchMatched": _batch_matched,
-    "BidSkipped": lambda w: BidSkipped(bid=BidId(w.raw("bid")), reason=SkipReason(w.number("reason"))),
-    "ReceiptSkipped": lambda w: ReceiptSkipped(
-        lease=LeaseId(w.raw("lease")), reason=SkipReason(w.number("reason"))
-    ),
     "LeaseOpened": _lease_opened,
-    "UsageSettled": _usage_settled,
-    "LeaseTerminated": _lease_terminated,
-    "LeaseClosed": _lease_closed,
-    "Deposited": lambda w: Deposited(account=w.account("account"), amount=w.number("amount")),
-    "Withdrawn": lambda w: Withdrawn(account=w.account("account"), amount=w.number("amount")),
 }

@@ -9,23 +9,36 @@ though a nonce taken by somebody else only delays.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
-from ledger.chain.calls import BATCHED, MAX_ITEMS, Call, market_call
+from ledger.chain.calls import BATCHED, MAX_ITEMS, TO_JURY, Call, market_call
 from ledger.chain.client import Fees, MinedReceipt
 from ledger.chain.keys import Signer, UnsignedTransaction, unsigned_of
 from ledger.chain.outcomes import Outcome, outcome_of
 from ledger.chain.typed_data import Domain
 from ledger.market.errors import LostRace, Rejected
 from ledger.market.events import BlockRef
-from ledger.market.identity import Address
-from ledger.market.instructions import CloseLease
+from ledger.market.identity import NOBODY, Address
+from ledger.market.instructions import (
+    CloseLease,
+    DecideReplicas,
+    FinalizeClaim,
+    FinishUnstake,
+    Instruction,
+    OpenLease,
+    RevealResult,
+    SettleReceipt,
+)
 from ledger.market.outbox import IntentState, TxAttempt, TxIntent
 
 TRANSFER_GAS = 21_000
 """what a transaction without a call costs"""
-NOT_YET = "not yet"
-"""what the contract's `close` says before end + grace"""
+NOT_YET: Final = ("not yet", "too early")
+"""what the contracts say of a call whose time has not come"""
+_SKIPPED_ALONE: Final = (OpenLease, SettleReceipt)
+"""kinds of which a bad one costs the others nothing and is explained by its event"""
+_TIMED: Final = (CloseLease, FinalizeClaim, FinishUnstake, DecideReplicas, RevealResult)
+"""kinds whose time may not have come: they wait, at no cost, for as long as the contract says `NOT_YET`"""
 
 
 class OutboxStore(Protocol):
@@ -66,6 +79,8 @@ class OutboxChain(Protocol):
     def market(self) -> Address: ...
 
     def domain(self) -> Domain: ...
+
+    def jury(self) -> Address: ...
 
     def block(self, which: Literal["latest"]) -> BlockRef: ...
 
@@ -233,23 +248,21 @@ class Outbox:
     def _is_ready(self, intent: TxIntent, *, idle: bool) -> bool:
         """Whether sending it can do any good now. What would revert fails without costing gas, but only
         when none of our transactions is on its way that might make it right."""
-        batched = isinstance(intent.instruction, BATCHED)
-        closing = isinstance(intent.instruction, CloseLease)
-        if batched and not closing:
-            return True
-        if not idle and not closing:
+        timed = isinstance(intent.instruction, _TIMED)
+        harmless = isinstance(intent.instruction, _SKIPPED_ALONE) and intent.id not in self._alone
+        if harmless or not (idle or timed):
             return True
         reason = self._refusal(intent)
         if reason is None:
             return True
-        if idle and NOT_YET not in reason:
+        if idle and not (timed and any(phrase in reason for phrase in NOT_YET)):
             self._store.settle_intent(self._failed(intent, reason))
         return False
 
     def _refusal(self, intent: TxIntent) -> str | None:
         """Why the contract would refuse the intent alone now; None where it would not."""
         try:
-            self._chain.simulate(market_call(self._chain.market, [intent.instruction]), self._key.address)
+            self._chain.simulate(self._call([intent.instruction]), self._key.address)
         except Rejected as exc:
             return str(exc.facts.get("reason", exc.code))
         return None
@@ -257,8 +270,12 @@ class Outbox:
     def _failed(self, intent: TxIntent, detail: str) -> Outcome:
         return Outcome(intent=intent.id, state=IntentState.FAILED, detail=detail)
 
+    def _call(self, wishes: Sequence[Instruction]) -> Call:
+        jury = self._chain.jury() if isinstance(wishes[0], TO_JURY) else NOBODY
+        return market_call(self._chain.market, wishes, jury=jury)
+
     def _send_batch(self, batch: Sequence[TxIntent], at: int) -> None:
-        call = market_call(self._chain.market, [intent.instruction for intent in batch])
+        call = self._call([intent.instruction for intent in batch])
         counted = self._chain.transaction_count(self._key.address, "latest")
         fields = self._unsigned(call, max(self._store.next_nonce(), counted))
         self._sign_and_send(fields, tuple(intent.id for intent in batch), at)

@@ -5,18 +5,22 @@ type hash followed by one 32-byte word a member; the same words make the lease i
 the contract's `signatures` module; tests compare both with eth-account.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from eth_hash.auto import keccak as _keccak256
 
+from ledger.chain.documents import document_hash
 from ledger.chain.structs import bid_words, offer_words, terms_words
 from ledger.market.bid import Bid
+from ledger.market.facts import OutputFile
 from ledger.market.identity import Address, BidId, Digest, LeaseId, OfferId
 from ledger.market.lease import LeaseTerms
 from ledger.market.offer import Offer
 from ledger.market.ranges import exact_bytes, unsigned
 from ledger.market.receipt import UsageReceipt
+from ledger.market.withdrawal import Withdrawal
 
 NAME = "ComputeMarket"
 VERSION = "1"
@@ -39,6 +43,8 @@ BID_TYPE = keccak(
     b"address matcher,bytes32 continues)"
 )
 RECEIPT_TYPE = keccak(b"UsageReceipt(bytes32 lease,uint64 milliseconds,bytes32 evidence,bool last)")
+WITHDRAW_TYPE = keccak(b"Withdraw(address account,address to,uint256 amount,uint64 nonce,uint40 deadline)")
+PERMIT_TYPE = keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
 REQUEST_TYPE = keccak(b"Request(string method,string target,bytes32 bodyHash,uint256 nonce,uint40 deadline)")
 
 
@@ -54,6 +60,20 @@ class Domain:
         exact_bytes("market", self.market, 20)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenDomain:
+    """Where a permit counts: one ERC-20 on one chain, as its `eip712Domain` (EIP-5267) says."""
+
+    name: str
+    version: str
+    chain_id: int
+    token: Address
+
+    def __post_init__(self) -> None:
+        unsigned("chain_id", self.chain_id, 256)
+        exact_bytes("token", self.token, 20)
+
+
 def words(*values: int | bytes) -> bytes:
     """`abi.encode` of static values: integers and addresses padded left; 32 bytes stay as they are."""
     return b"".join(v.rjust(32, b"\0") if isinstance(v, bytes) else v.to_bytes(32, "big") for v in values)
@@ -62,8 +82,11 @@ def words(*values: int | bytes) -> bytes:
 @lru_cache(maxsize=64)
 def separator(domain: Domain) -> bytes:
     """The EIP-712 domain separator, equal to the contract's `DOMAIN_SEPARATOR()`."""
-    name, version = keccak(NAME.encode()), keccak(VERSION.encode())
-    return keccak(words(DOMAIN_TYPE, name, version, domain.chain_id, domain.market))
+    return _separator(NAME, VERSION, domain.chain_id, domain.market)
+
+
+def _separator(name: str, version: str, chain_id: int, contract: Address) -> bytes:
+    return keccak(words(DOMAIN_TYPE, keccak(name.encode()), keccak(version.encode()), chain_id, contract))
 
 
 def _digest(domain: Domain, struct: bytes) -> bytes:
@@ -86,6 +109,35 @@ def receipt_digest(domain: Domain, receipt: UsageReceipt) -> Digest:
     """What a lease's signer signs to agree to cumulative usage."""
     struct = words(RECEIPT_TYPE, receipt.lease, receipt.milliseconds, receipt.evidence, int(receipt.last))
     return Digest(_digest(domain, struct))
+
+
+def withdrawal_digest(domain: Domain, withdrawal: Withdrawal) -> Digest:
+    """What an account signs so that anybody may deliver its withdrawal."""
+    w = withdrawal
+    struct = words(WITHDRAW_TYPE, w.account, w.to, w.amount, w.nonce, w.deadline)
+    return Digest(_digest(domain, struct))
+
+
+def permit_digest(
+    domain: TokenDomain, owner: Address, spender: Address, value: int, nonce: int, deadline: int
+) -> Digest:
+    """What an owner signs so that `spender` may take `value` base units of the token (ERC-2612); `nonce`
+    is the token's count of the owner's permits, `deadline` seconds since 1970."""
+    struct = keccak(words(PERMIT_TYPE, owner, spender, value, nonce, deadline))
+    where = _separator(domain.name, domain.version, domain.chain_id, domain.token)
+    return Digest(keccak(b"\x19\x01" + where + struct))
+
+
+def commitment(lease: LeaseId, provider: Address, result: Digest, salt: Digest) -> Digest:
+    """What a replica's provider commits to before anybody's result is known."""
+    return Digest(keccak(words(lease, provider, result, salt)))
+
+
+def result_hash(exit_code: int, outputs: Iterable[OutputFile]) -> Digest:
+    """What a replica reveals: the exit code and the content of each output, whatever their order."""
+    ordered = sorted(outputs, key=lambda output: output.path)
+    files = [{"path": output.path, "sha256": output.sha256} for output in ordered]
+    return document_hash({"exit_code": exit_code, "outputs": files})
 
 
 def lease_id(domain: Domain, terms: LeaseTerms) -> LeaseId:

@@ -1,6 +1,6 @@
 """Why a person's own transactions need no outbox: one call, sent and waited for while they look on.
 
-Approve, deposit, withdraw and terminate from the command line; whoever is interrupted looks at the
+Money, stake, delegates and a lease's end from the command line; whoever is interrupted looks at the
 chain and calls again.
 """
 
@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from ledger.chain.calls import Call
 from ledger.chain.client import MarketClient, MinedReceipt
 from ledger.chain.keys import Signer, UnsignedTransaction
+from ledger.chain.outcomes import reason_against
+from ledger.chain.typed_data import permit_digest, withdrawal_digest
 from ledger.market.errors import LostRace, Rejected, Unavailable
-from ledger.market.identity import text
+from ledger.market.identity import Address, text
+from ledger.market.instructions import Instruction, RelayDeposit
+from ledger.market.withdrawal import SignedPermit, SignedWithdrawal, Withdrawal
 
 _RESEND_SECONDS = 5.0
 
@@ -55,6 +59,47 @@ def send_and_wait(client: MarketClient, key: Signer, call: Call, patience: Patie
             transaction=text(signed.hash),
         )
     return mined
+
+
+def carry_out(client: MarketClient, key: Signer, wish: Instruction, patience: Patience) -> MinedReceipt:
+    """Send one wish of the key's account, to the market or its jury; as `send_and_wait`.
+
+    `Rejected` "skipped" where the contract took the call and passed the wish over, with its reason.
+    """
+    mined = send_and_wait(client, key, client.call_of(wish), patience)
+    reason = reason_against(wish, mined.events, client.domain())
+    if reason is not None:
+        raise Rejected(
+            "skipped",
+            f"The contract passed it over: {reason}.",
+            "Look at the state that the reason names.",
+            reason=reason,
+        )
+    return mined
+
+
+def deposit_with_permit(
+    client: MarketClient, key: Signer, amount: int, deadline: int, patience: Patience
+) -> MinedReceipt:
+    """Deposit in one transaction, without an approval before it; `Rejected` "no-permit" where the token
+    takes none."""
+    return carry_out(client, key, RelayDeposit(signed=sign_permit(client, key, amount, deadline)), patience)
+
+
+def sign_permit(client: MarketClient, key: Signer, amount: int, deadline: int) -> SignedPermit:
+    """The key's permit for the market to take base units of its token, which anybody may deliver."""
+    nonce = client.permit_nonce(key.address)
+    digest = permit_digest(client.token_domain(), key.address, client.market, amount, nonce, deadline)
+    return SignedPermit(owner=key.address, amount=amount, deadline=deadline, signature=key.sign(digest))
+
+
+def sign_withdrawal(
+    client: MarketClient, key: Signer, *, to: Address, amount: int, nonce: int, deadline: int
+) -> SignedWithdrawal:
+    """The key's order to pay base units of its balance out, which anybody may deliver."""
+    order = Withdrawal(account=key.address, to=to, amount=amount, nonce=nonce, deadline=deadline)
+    signature = key.sign(withdrawal_digest(client.domain(), order))
+    return SignedWithdrawal(withdrawal=order, signature=signature)
 
 
 def wait_for(client: MarketClient, transaction: bytes, patience: Patience) -> MinedReceipt:

@@ -7,6 +7,16 @@ from ledger.market.ranges import exact_bytes, unsigned
 from ledger.market.resource import Quantities
 from ledger.market.traits import Traits
 
+DISTINCT = 1
+"""flag: every member of the gang at another provider"""
+REPLICAS = 2
+"""flag: the members run the same job, distinct providers, and a quorum of equal results decides"""
+AGREE_SHIFT = 4
+"""the high half of `flags`: how many equal results make the quorum of replicas"""
+MAX_MEMBERS = 32
+"""leases that one call opens at most"""
+MAX_REPLICAS = 15
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bid:
@@ -51,6 +61,20 @@ class Bid:
         }
         for name, width in widths.items():
             unsigned(name, getattr(self, name), width)
+
+    @property
+    def distinct(self) -> bool:
+        """Whether no two members may be at one provider."""
+        return bool(self.flags & (DISTINCT | REPLICAS))
+
+    @property
+    def replicated(self) -> bool:
+        return bool(self.flags & REPLICAS)
+
+    @property
+    def agree(self) -> int:
+        """How many equal results make the quorum, 0 for a bid without replicas."""
+        return self.flags >> AGREE_SHIFT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,8 @@ def check_bid_says(job: Job, bid: Bid, model_tag: int) -> None:
             ("traits", bid.traits, demanded(job, model_tag)),
             ("limit_rate", bid.limit_rate, job.max_rate),
             ("duration", bid.duration, job.max_seconds),
+            ("members", bid.members, job.gang.members if job.gang else 1),
+            ("flags", bid.flags, job.gang.flags if job.gang else 0),
         )
         if said != meant
     ]

@@ -7,9 +7,21 @@ kernel has a type for them). Where in the chain a fact stands is `Logged`, not p
 from dataclasses import dataclass
 
 from ledger.market.identity import Address, BidId, Digest, LeaseId, OfferId
-from ledger.market.lease import ClosedBecause, LeaseTerms
+from ledger.market.lease import ClaimDecidedBy, ClosedBecause, LeaseTerms
 from ledger.market.offer import Offer
+from ledger.market.policy import Policy
 from ledger.market.reasons import SkipReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketDeployed:
+    """The market's first event: what it fixed for good; `jury` is the contract that judges replicas."""
+
+    token: Address
+    guardian: Address
+    arbiter: Address
+    jury: Address
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +85,15 @@ class LeaseOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageSettled:
-    """`amount` is what this receipt paid the provider, `paid` the lease's total, in base units."""
+    """`amount` is what this receipt took from the escrow and `paid` the lease's total, in base units; of
+    `amount` the provider got all but `fee`, which the matcher gets (`FeePaid` moves it)."""
 
     lease: LeaseId
     buyer: Address
     provider: Address
     milliseconds: int
     amount: int
+    fee: int
     paid: int
     evidence: Digest
 
@@ -108,6 +122,175 @@ class LeaseClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseContinued:
+    """`lease` was opened in the call that closed `previous`, of the same buyer on the same offer."""
+
+    lease: LeaseId
+    previous: LeaseId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelegateSet:
+    """What `key` may do for `account` from now on: `roles` (`ledger.market.delegation`), base units of
+    escrow that it may still commit, and the last second. Logged anew when a bid of the key opens."""
+
+    account: Address
+    key: Address
+    roles: int
+    allowance: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimOpened:
+    """The provider claims that the lease's total be `claimed`; `bond` left its balance."""
+
+    lease: LeaseId
+    buyer: Address
+    provider: Address
+    claimed: int
+    bond: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimContested:
+    """The buyer contests; `bond` left its balance. From `until` on the arbiter's silence splits it."""
+
+    lease: LeaseId
+    buyer: Address
+    provider: Address
+    bond: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimDecided:
+    """`paid` is the lease's total now and `amount` what the decision took from the escrow, of which the
+    matcher gets `fee`. Of the bonds the provider gets `to_provider`, the buyer `to_buyer`, and `burned`
+    is nobody's any more. A `LeaseClosed` follows."""
+
+    lease: LeaseId
+    buyer: Address
+    provider: Address
+    amount: int
+    fee: int
+    paid: int
+    to_provider: int
+    to_buyer: int
+    burned: int
+    by: ClaimDecidedBy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicasOpened:
+    """The open leases of `bid` are replicas: undecided until the jury has judged their results. `seed` is
+    what the matcher says that it drew the providers by."""
+
+    bid: BidId
+    members: int
+    agree: int
+    seed: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseJudged:
+    """The jury judged a replica's result. Where it is not `guilty` the lease goes on, undecided no more,
+    with `start` and `ended_after` (seconds after it) such that its end, from which the grace counts, is
+    the judgement; a guilty one's whole lock is burned and the lease closes."""
+
+    lease: LeaseId
+    guilty: bool
+    start: int
+    ended_after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultCommitted:
+    """Logged by the jury: `commitment` = keccak256(lease, provider, result, salt)."""
+
+    lease: LeaseId
+    provider: Address
+    commitment: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRevealed:
+    """Logged by the jury."""
+
+    lease: LeaseId
+    provider: Address
+    result: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicasDecided:
+    """Logged by the jury: `agreed` providers revealed `result`; both are 0 without a quorum."""
+
+    bid: BidId
+    result: Digest
+    agreed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staked:
+    """Base units moved from the account's balance to its free stake."""
+
+    account: Address
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnstakeQueued:
+    """`amount` left the free stake; all that is queued can be had from `unlock_at` on."""
+
+    account: Address
+    amount: int
+    unlock_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unstaked:
+    """All that was queued moved to the account's balance."""
+
+    account: Address
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StakeBurned:
+    """`amount` of the lock of a lease that has just closed is nobody's any more; the rest of the lock
+    went back to the provider's free stake."""
+
+    provider: Address
+    lease: LeaseId
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeePaid:
+    """The fees of the receipts before it in the same call, credited to the matcher's balance."""
+
+    matcher: Address
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpaused:
+    guardian: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardianRenounced:
+    guardian: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deposited:
     account: Address
     amount: int
@@ -115,12 +298,16 @@ class Deposited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawn:
+    """`amount` left the account's balance and went to `to` as tokens."""
+
     account: Address
+    to: Address
     amount: int
 
 
 MarketEvent = (
-    OfferRegistered
+    MarketDeployed
+    | OfferRegistered
     | OfferCancelled
     | EpochBumped
     | NoncesCancelled
@@ -131,6 +318,24 @@ MarketEvent = (
     | UsageSettled
     | LeaseTerminated
     | LeaseClosed
+    | LeaseContinued
+    | DelegateSet
+    | ClaimOpened
+    | ClaimContested
+    | ClaimDecided
+    | ReplicasOpened
+    | LeaseJudged
+    | ResultCommitted
+    | ResultRevealed
+    | ReplicasDecided
+    | Staked
+    | UnstakeQueued
+    | Unstaked
+    | StakeBurned
+    | FeePaid
+    | Paused
+    | Unpaused
+    | GuardianRenounced
     | Deposited
     | Withdrawn
 )

@@ -7,19 +7,36 @@ be applied twice without a difference.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ledger.market.bid import SignedBid
+from ledger.market.bid import Bid, SignedBid
 from ledger.market.events import BlockRef, Logged
-from ledger.market.identity import Address, BidId, Digest, LeaseId
-from ledger.market.instructions import OpenLease
+from ledger.market.identity import NOBODY, Address, BidId, Digest, LeaseId, OfferId
+from ledger.market.instructions import ContinueLease, OpenGang, OpenLease
 from ledger.market.lease import LeaseTerms
 from ledger.market.reasons import SkipReason
 from ledger.market.receipt import SignedReceipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """One way in which a buyer would have its job: a document, and bids on it that differ in their nonce
+    alone; each is for one attempt."""
+
+    document: Digest
+    attempts: tuple[SignedBid, ...]
+    attempt_ids: tuple[BidId, ...]
+
+    @property
+    def bid(self) -> Bid:
+        """The first attempt's; the others differ from it in their nonce alone."""
+        return self.attempts[0].bid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BidAccepted:
     """A buyer's order stands in the book: `attempts` are bids that differ in their nonce alone; the
-    first one's id names the job, the others serve retries. `wait_until` is seconds since 1970."""
+    first one's id names the job, the others serve retries. `wait_until` is seconds since 1970.
+    `alternatives` are further ways, each attempt with the nonce of the first way's, so that one opens.
+    `delegate` is the key that signed for the buyer, nobody where the buyer itself did."""
 
     job: BidId
     document: Digest
@@ -27,6 +44,14 @@ class BidAccepted:
     attempt_ids: tuple[BidId, ...]
     accepted_at: int
     wait_until: int
+    alternatives: tuple[Alternative, ...] = ()
+    delegate: Address = NOBODY
+
+    @property
+    def ways(self) -> tuple[Alternative, ...]:
+        """Every alternative, the first one included."""
+        first = Alternative(document=self.document, attempts=self.attempts, attempt_ids=self.attempt_ids)
+        return (first, *self.alternatives)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,18 +66,44 @@ class BidWithdrawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeasePlanned:
-    """The node decided to open this lease; the match transaction carries it."""
+    """The node decided to open this lease; the match transaction carries it. A lease that continues
+    another one stays in that one's job and attempt."""
 
     job: BidId
     attempt: int
-    wish: OpenLease
+    wish: OpenLease | ContinueLease
     terms: LeaseTerms
     at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """How the providers of replicas were drawn: `seed` is sha256 of the bid's id and of the hash of the
+    newest block that the node followed; `eligible` are the offers that took part."""
+
+    seed: Digest
+    block_number: int
+    block_hash: bytes
+    eligible: tuple[OfferId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GangPlanned:
+    """The node decided to open the leases of this gang, all in one call; `terms` stand in the order of
+    the members' numbers. `draw` is None for a gang that is no replicas."""
+
+    job: BidId
+    attempt: int
+    wish: OpenGang
+    terms: tuple[LeaseTerms, ...]
+    draw: Draw | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanFailed:
-    """The contract skipped the planned match; the order returns to the book or leaves it."""
+    """The contract skipped the planned match; the order returns to the book or leaves it. For a gang
+    `lease` is the first member's, and all were skipped."""
 
     job: BidId
     lease: LeaseId
@@ -145,6 +196,7 @@ Fact = (
     BidAccepted
     | BidWithdrawn
     | LeasePlanned
+    | GangPlanned
     | PlanFailed
     | UsageReported
     | ReceiptCosigned

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ledger.market.bid import AGREE_SHIFT, DISTINCT, MAX_MEMBERS, MAX_REPLICAS, REPLICAS
 from ledger.market.domains import check_pattern
 from ledger.market.errors import Rejected
 from ledger.market.plain import Reader
@@ -90,6 +91,36 @@ class Accelerators:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gang:
+    """`members` leases that open together or not at all. `distinct`: no two at one provider. `agree` > 0
+    makes them replicas: each runs the same job, in distinct domains, and that many equal results decide."""
+
+    members: int
+    distinct: bool = False
+    agree: int = 0
+
+    def __post_init__(self) -> None:
+        most = MAX_REPLICAS if self.agree else MAX_MEMBERS
+        if not 2 <= self.members <= most:
+            raise Rejected(
+                "gang-size", f"{self.members} members are asked for.", f"Give 2 to {most}.", most=most
+            )
+        if self.agree and not self.members < 2 * self.agree <= 2 * self.members:
+            raise Rejected(
+                "quorum-size",
+                f"{self.agree} of {self.members} results could agree twice over, or never.",
+                "Let more than half of the replicas agree, and at most all.",
+            )
+
+    @property
+    def flags(self) -> int:
+        """What the bid's `flags` must say."""
+        if self.agree:
+            return REPLICAS | self.agree << AGREE_SHIFT
+        return DISTINCT if self.distinct else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One job as its buyer signed it."""
 
@@ -112,6 +143,9 @@ class Job:
     grade: str = ""
     network: bool = False
     retry: int = 0
+    gang: Gang | None = None
+    min_reputation: int = 0
+    """per mille; providers below it do not get the job"""
 
     def __post_init__(self) -> None:
         _matches(_NAME, "name", self.name, "Use letters, digits and . _ - (at most 63).")
@@ -146,6 +180,15 @@ class Job:
         if self.disk << 20 < sum(file.size for file in self.inputs):
             raise Rejected("disk-too-small", "The inputs are larger than the disk.", "Ask for more disk.")
         unsigned("retry", self.retry, 3)
+        unsigned("min_reputation", self.min_reputation, 10)
+        if self.min_reputation > 1000:
+            raise Rejected("too-large", "min_reputation is above 1000.", "Give per mille, 0 to 1000.")
+        if self.gang and self.gang.agree and not self.outputs:
+            raise Rejected(
+                "nothing-to-compare",
+                "Replicas are compared by their outputs, and the job has none.",
+                "Name the output files that must be equal.",
+            )
 
     def to_plain(self) -> dict[str, object]:
         """The document; absent choices are absent keys, so that one job has one hash."""
@@ -172,6 +215,8 @@ class Job:
             "network": self.network,
             "retry": self.retry,
             "accelerators": _accelerators_to_plain(self.accelerators),
+            "gang": _gang_to_plain(self.gang),
+            "min_reputation": self.min_reputation,
         }
         return plain | {key: value for key, value in optional.items() if value}
 
@@ -193,6 +238,25 @@ def _accelerators_to_plain(wanted: Accelerators | None) -> dict[str, object]:
         "share": wanted.share,
         "memory": wanted.memory,
     }
+
+
+def _gang_to_plain(gang: Gang | None) -> dict[str, object]:
+    if gang is None:
+        return {}
+    return {"members": gang.members, "distinct": gang.distinct, "agree": gang.agree}
+
+
+def _read_gang(value: Mapping[str, object]) -> Gang | None:
+    if not value:
+        return None
+    read = Reader(value, "gang")
+    gang = Gang(
+        members=read.get("members", int),
+        distinct=read.get("distinct", bool, False),
+        agree=read.get("agree", int, 0),
+    )
+    read.done()
+    return gang
 
 
 def _read_image(value: object) -> Image:
@@ -262,6 +326,8 @@ def job_from_plain(value: object) -> Job:
         grade=read.get("grade", str, ""),
         network=read.get("network", bool, False),
         retry=read.get("retry", int, 0),
+        gang=_read_gang(read.get("gang", dict, {})),
+        min_reputation=read.get("min_reputation", int, 0),
     )
     read.done()
     return job

@@ -37,23 +37,49 @@ class LeaseTerms:
 
 
 class ClosedBecause(StrEnum):
-    """Why a lease closed; the contract's codes 1, 2 and 3 in this order."""
+    """Why a lease closed; the contract's codes from 1 on, in this order."""
 
     LAST_RECEIPT = "last-receipt"
     RELEASED = "released"
     EXPIRED = "expired"
+    CONTINUED = "continued"
+    CLAIMED = "claimed"
+    JUDGED = "judged"
+
+
+class ClaimDecidedBy(StrEnum):
+    """Who decided a claim; the contract's codes from 1 on, in this order."""
+
+    NOBODY_CONTESTED = "uncontested"
+    ARBITER = "arbiter"
+    SILENCE = "silence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageClaim:
+    """A provider's claim on a lease whose signer fell silent: `claimed` is the lease's total in base
+    units if it is upheld; from `until` on anybody may finalise it. `buyer_bond` is 0 while nobody
+    contested."""
+
+    claimed: int
+    provider_bond: int
+    until: int
+    buyer_bond: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """An open lease as the chain has it. `start` is the block time in seconds of its opening;
-    `ended_after` the seconds after which the buyer terminated it, None while nobody did."""
+    `ended_after` the seconds after which the buyer terminated it, None while nobody did. `undecided`
+    marks a replica whose result was not judged yet: it neither pays nor closes."""
 
     terms: LeaseTerms
     start: int
     escrow: int
     paid: int = 0
     ended_after: int | None = None
+    undecided: bool = False
+    claim: UsageClaim | None = None
 
     def seconds(self) -> int:
         """The seconds it may run: its duration, or less once terminated."""
@@ -62,8 +88,15 @@ class Lease:
         return min(self.ended_after, self.terms.duration)
 
     def closable_at(self, grace: int) -> int:
-        """From this moment on anybody may close it at what is settled."""
-        return self.start + self.seconds() + grace
+        """From this moment on anybody may close it at what is settled. A replica's end is when it was
+        judged, which may be after its duration: its receipts get the whole grace from then."""
+        seconds = self.terms.duration if self.ended_after is None else self.ended_after
+        return self.start + seconds + grace
+
+    @property
+    def contested(self) -> bool:
+        """Whether the buyer contests the claim, and the arbiter is to decide."""
+        return self.claim is not None and self.claim.buyer_bond > 0
 
     def billable(self, milliseconds: int, at: int) -> int:
         """The most of `milliseconds` that a receipt may claim at the chain time `at`."""

@@ -31,6 +31,9 @@ class SkipReason(IntEnum):
     SIGNATURE = 22
     FUNDS = 23
     OFFER_FIELD = 24
+    STAKE = 25
+    DELEGATE = 26
+    DISTINCT = 27
 
     LEASE_UNKNOWN = 40
     RECEIPT_SIGNATURE = 41
@@ -40,3 +43,5 @@ class SkipReason(IntEnum):
     BEYOND_TERMINATION = 45
     RECEIPT_FIELD = 46
     NOT_YET = 47
+    CLAIMED = 48
+    UNDECIDED = 49

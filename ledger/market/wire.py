@@ -10,6 +10,7 @@ from ledger.market.identity import Address, BidId, Digest, LeaseId, OfferId, fro
 from ledger.market.lease import LeaseTerms
 from ledger.market.offer import Offer
 from ledger.market.plain import Reader
+from ledger.market.policy import Policy
 from ledger.market.receipt import SignedReceipt, UsageReceipt
 from ledger.market.resource import Quantities
 from ledger.market.traits import Traits
@@ -183,3 +184,27 @@ def signed_receipt_from_plain(lease: LeaseId, value: object) -> SignedReceipt:
     signed = SignedReceipt(receipt=receipt, signature=hexed(read, "signature", 64))
     read.done()
     return signed
+
+
+_POLICY = (
+    "receipt_interval",
+    "grace",
+    "challenge_window",
+    "arbitration_window",
+    "unstake_delay",
+    "fee_bps",
+    "stake_bps",
+    "no_show_bps",
+)
+
+
+def policy_to_plain(policy: Policy) -> Plain:
+    """Seconds and basis points."""
+    return {name: getattr(policy, name) for name in _POLICY}
+
+
+def policy_from_plain(value: object) -> Policy:
+    read = Reader(value, "policy")
+    policy = Policy(**{name: read.get(name, int) for name in _POLICY})
+    read.done()
+    return policy

@@ -6,10 +6,11 @@ import contextlib
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.concurrency import run_in_threadpool
 
+from ledger.market.delegation import Role
 from ledger.market.errors import MarketError, Rejected
-from ledger.market.identity import Address, OfferId, from_text
+from ledger.market.identity import Address, OfferId, from_text, text
 from ledger.market.plain import Reader
-from node.api.authentication import Credentials
+from node.api.authentication import Credentials, Forbidden
 from node.api.services import Services, json_of
 from node.trading.presence import Heartbeat
 
@@ -23,9 +24,10 @@ def routes(services: Services) -> APIRouter:
 
     @router.websocket(TARGET)
     async def agent(socket: WebSocket) -> None:
-        """One agent, signed in by its provider's key, until it leaves or breaks the form."""
+        """One agent, signed in by its provider's key, or by one that operates for the `provider` of the
+        query, until it leaves or breaks the form."""
         try:
-            provider = _provider(services, socket)
+            provider = await run_in_threadpool(_provider, services, socket)
         except MarketError as exc:
             await socket.close(POLICY_VIOLATION, reason=_short(exc))
             return
@@ -54,7 +56,13 @@ def _provider(services: Services, socket: WebSocket) -> Address:
         deadline=query.get("deadline", ""),
         signature=query.get("signature", ""),
     )
-    return services.authentication.caller(given, "GET", TARGET, b"", services.now())
+    caller = services.authentication.caller(given, "GET", TARGET, b"", services.now())
+    if "provider" not in query:
+        return caller
+    provider = Address(from_text(query["provider"], 20))
+    if not services.delegates.may(Role.OPERATE, provider, caller, services.now()):
+        raise Forbidden(caller, f"the provider {text(provider)} (or a key that operates for it)")
+    return provider
 
 
 async def _receive(services: Services, socket: WebSocket, provider: Address) -> None:

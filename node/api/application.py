@@ -7,16 +7,20 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from node.api import (
+    accounts,
     agents,
     blobs,
     documentation,
     documents,
+    ending,
     events,
     job_output,
     leases,
     market,
     orders,
     problems,
+    relay,
+    reputation,
 )
 from node.api.services import Services
 from node.version import VERSION
@@ -46,7 +50,9 @@ def application(services: Services) -> FastAPI:
     )
     app.openapi_version = documentation.OPENAPI_VERSION
     problems.install(app)
-    for subject in (market, documents, blobs, orders, job_output, leases, events, agents):
+    market_wide = (market, reputation, accounts, events)
+    buying = (documents, blobs, orders, ending, job_output, relay)
+    for subject in (*market_wide, *buying, leases, agents):
         app.include_router(subject.routes(services))
     app.include_router(documentation.routes(TITLE))
     app.mount(documentation.STATIC, documentation.files())

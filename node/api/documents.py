@@ -10,7 +10,8 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from ledger.chain.documents import canonical, document_hash
-from ledger.market.identity import Digest, from_text, text
+from ledger.market.delegation import Role
+from ledger.market.identity import Address, Digest, from_text, text
 from ledger.market.job import KIND
 from node.api.authentication import Forbidden
 from node.api.services import Services, Unknown, body_of, json_of
@@ -28,18 +29,26 @@ def routes(services: Services) -> APIRouter:
 
     @router.get("/v1/documents/{name}")
     def document(request: Request, name: str) -> Response:
-        """The canonical bytes (RFC 8785) behind a hash; a job's for its buyer, provider and signer."""
+        """The canonical bytes (RFC 8785) behind a hash; a job's for its parties and who acts for them."""
         digest = Digest(from_text(name, 32))
         body = services.books.queries.document(digest)
         if body is None:
             raise Unknown("document", name)
         if _is_job(body):
             caller = services.signed_by(request, b"", None, "anybody")
-            if caller not in services.books.queries.parties(digest):
+            if not _is_party(services, digest, caller):
                 raise Forbidden(caller, "a party of the job")
         return Response(body, media_type="application/json")
 
     return router
+
+
+def _is_party(services: Services, digest: Digest, caller: Address) -> bool:
+    """Whether the caller is one, or acts for one."""
+    parties, now = services.books.queries.parties(digest), services.now()
+    if caller in parties:
+        return True
+    return any(services.delegates.may(role, party, caller, now) for party in parties for role in Role)
 
 
 def _is_job(body: bytes) -> bool:

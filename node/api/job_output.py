@@ -31,7 +31,7 @@ def routes(services: Services) -> APIRouter:
 
         def work() -> Plain:
             row = services.lease(lease)
-            services.signed_by(request, body, row.terms.provider, "the lease's provider")
+            services.signed_for_provider(request, body, row.terms.provider)
             end = services.logs.append(row.id, offset, body)
             services.nudges.publish(row.job, "log")
             return {"offset": end}
@@ -47,7 +47,7 @@ def routes(services: Services) -> APIRouter:
     async def read(request: Request, job: str, offset: Number = 0, follow: bool = False) -> StreamingResponse:
         """The job's log from a byte offset; with `follow` until the job is over."""
         row = await run_in_threadpool(services.job, job)
-        await run_in_threadpool(services.signed_by, request, b"", row.buyer, "the buyer")
+        await run_in_threadpool(services.signed_for_buyer, request, b"", row.buyer)
         events = _events(services, row.job, offset, follow=follow)
         return StreamingResponse(events, media_type="text/event-stream")
 

@@ -70,7 +70,7 @@ def routes(services: Services) -> APIRouter:
 
         def work() -> Plain:
             row = services.lease(lease)
-            services.signed_by(request, body, row.terms.provider, "the lease's provider")
+            services.signed_for_provider(request, body, row.terms.provider)
             fact = _report(services, row.id, json_of(body))
             services.exchange.report(fact)
             return {"phase": fact.phase.value}
@@ -82,7 +82,7 @@ def routes(services: Services) -> APIRouter:
 
 def _report_usage(services: Services, request: Request, lease: str, body: bytes) -> Plain:
     row = services.lease(lease)
-    services.signed_by(request, body, row.terms.provider, "the lease's provider")
+    services.signed_for_provider(request, body, row.terms.provider)
     read = Reader(json_of(body), "usage")
     fact = UsageReported(
         lease=row.id,

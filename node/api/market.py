@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from ledger.books.rows import OfferUsage
+from ledger.market.identity import text
 from ledger.market.resource import Quantities
 from node.api.services import Services
 from node.trading.standing_book import known_document
@@ -14,8 +15,8 @@ def routes(services: Services) -> APIRouter:
 
     @router.get("/v1/market")
     def market() -> dict[str, object]:
-        """Chain id, contract addresses, policy, the node's own address and its time."""
-        return services.market | {"time": services.now()}
+        """Chain id, contracts, who guards, decides and judges, policy, the node's own address, its time."""
+        return services.market | _guarded(services) | {"time": services.now()}
 
     @router.get("/v1/health")
     def health() -> dict[str, object]:
@@ -39,15 +40,23 @@ def routes(services: Services) -> APIRouter:
             beat = services.exchange.presence.last(row.offer.provider)
             taken = usage.get(row.id, none)
             document = known_document(queries, row)
-            shown.append(
-                offer_view(
-                    row,
-                    taken.used.plus(taken.planned),
-                    document,
-                    live=is_live and document is not None,
-                    heartbeat_at=beat.at if beat else None,
-                )
+            view = offer_view(
+                row,
+                taken.used.plus(taken.planned),
+                document,
+                live=is_live and document is not None,
+                heartbeat_at=beat.at if beat else None,
             )
+            reputation = services.track_records.per_mille(row.offer.provider, now)
+            shown.append(view | {"reputation": reputation})
         return {"offers": shown}
 
     return router
+
+
+def _guarded(services: Services) -> dict[str, object]:
+    """What the guardian did since the market was deployed: a pause, or renouncing."""
+    row = services.books.queries.market()
+    if row is None:
+        return {"paused_until": 0}
+    return {"guardian": text(row.guardian), "paused_until": row.paused_until}

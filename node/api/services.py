@@ -4,12 +4,13 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from fastapi import Query, Request
 
 from ledger.books.books import Books
 from ledger.books.rows import JobRow, LeaseRow
+from ledger.market.delegation import Role
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, BidId, LeaseId, from_text, text
 from node.api.authentication import Authentication, Credentials, Forbidden
@@ -18,7 +19,10 @@ from node.relay.blobs import BlobStore
 from node.relay.job_logs import JobLogs
 from node.relay.nudges import Nudges
 from node.settings import NodeSettings
+from node.trading.delegates import Delegates
+from node.trading.relaying import Relaying
 from node.trading.settlement import Settlement
+from node.trading.track_records import TrackRecords
 
 Number = Annotated[int, Query(ge=0, le=(1 << 53) - 1)]
 """a count in a query: what JSON, files and the books can all hold"""
@@ -29,6 +33,24 @@ def no_haste(row: JobRow) -> None:
     """For services without loops."""
 
 
+class AccountsOnChain(Protocol):
+    """What is asked of the chain's head about an account; `ledger.chain.client.MarketClient` is one."""
+
+    def balance_of(self, account: Address) -> int: ...
+
+    def token_balance(self, account: Address) -> int: ...
+
+    def stake_of(self, account: Address) -> int: ...
+
+    def unstaking_of(self, account: Address) -> tuple[int, int]: ...
+
+    def epoch_of(self, account: Address) -> int: ...
+
+    def next_nonces(self, account: Address, count: int) -> list[int]: ...
+
+    def permit_nonce(self, owner: Address) -> int: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """The parts of a running node. `market` is the body of `GET /v1/market` without the time."""
@@ -37,6 +59,10 @@ class Services:
     books: Books
     exchange: Exchange
     settlement: Settlement
+    track_records: TrackRecords
+    delegates: Delegates
+    relaying: Relaying
+    chain: AccountsOnChain
     blobs: BlobStore
     logs: JobLogs
     authentication: Authentication
@@ -72,6 +98,20 @@ class Services:
         caller = self.authentication.caller(given, request.method, request.url.path + query, body, self.now())
         if needed is not None and caller != needed:
             raise Forbidden(caller, f"{role} {text(needed)}")
+        return caller
+
+    def signed_for_buyer(self, request: Request, body: bytes, buyer: Address) -> Address:
+        """The request's signer: the buyer, or a key that may spend for it; `Forbidden` otherwise."""
+        caller = self.signed_by(request, body, None, "anybody")
+        if not self.delegates.may(Role.SPEND, buyer, caller, self.now()):
+            raise Forbidden(caller, f"the buyer {text(buyer)} (or a key that may spend for it)")
+        return caller
+
+    def signed_for_provider(self, request: Request, body: bytes, provider: Address) -> Address:
+        """The request's signer: the lease's provider, or a key that operates for it."""
+        caller = self.signed_by(request, body, None, "anybody")
+        if not self.delegates.may(Role.OPERATE, provider, caller, self.now()):
+            raise Forbidden(caller, f"the lease's provider {text(provider)} (or a key that operates for it)")
         return caller
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ledger.chain.typed_data import model_tag
 from ledger.market.bid import Bid
 from ledger.market.demand import demanded, wanted
-from ledger.market.identity import Address, Digest
+from ledger.market.identity import NO_DIGEST, NOBODY, Address, Digest
 from ledger.market.job import Job
 
 OPENING_SECONDS = 300
@@ -20,12 +20,15 @@ AT_THE_ASK = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parties:
-    """Who stands behind a bid: who pays, who agrees to usage, and who may match it."""
+    """Who stands behind a bid: who pays, who agrees to usage, and who may match it; `provider` where only
+    one may serve it, `continues` the lease that it follows."""
 
     buyer: Address
     signer: Address
     matcher: Address
     epoch: int
+    provider: Address = NOBODY
+    continues: Digest = NO_DIGEST
 
 
 def bid_for(job: Job, document: Digest, parties: Parties, nonce: int, at: int, wait: int) -> Bid:
@@ -46,8 +49,12 @@ def bid_for(job: Job, document: Digest, parties: Parties, nonce: int, at: int, w
         start_by=valid_until,
         valid_until=valid_until,
         open_after=valid_until + 1,
+        members=job.gang.members if job.gang else 1,
+        flags=job.gang.flags if job.gang else 0,
         epoch=parties.epoch,
         nonce=nonce,
         job=document,
+        provider=parties.provider,
         matcher=parties.matcher,
+        continues=parties.continues,
     )

@@ -6,7 +6,7 @@ cut off anywhere has locked nothing, and its nonces are never used for another j
 
 import base64
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +19,14 @@ from ledger.chain.wallet import Patience, send_and_wait
 from ledger.market.bid import Bid, SignedBid
 from ledger.market.errors import Broken, LostRace, Rejected, Unavailable
 from ledger.market.facts import OutputFile
-from ledger.market.identity import Address, BidId, LeaseId, from_text, text
+from ledger.market.identity import NO_DIGEST, Address, BidId, LeaseId, from_text, text
 from ledger.market.instructions import TerminateLease
 from ledger.market.job import InputFile, Job
 from ledger.market.lease import LeaseTerms
 from ledger.market.lifecycle import JobState
-from ledger.market.wire import bid_to_plain, signed_bid_to_plain, terms_from_plain
+from ledger.market.wire import bid_to_plain, terms_from_plain
 from node.buying.bidding import Parties, bid_for
-from node.buying.client import NodeClient, Plain
+from node.buying.client import NodeClient, Plain, SignedOrder
 from node.buying.draft import BUYER_SIGNS, NODE_SIGNS, JobDraft
 from node.buying.images import SaveImage, no_engine, resolve
 from node.buying.nonces import NonceCounter
@@ -41,10 +41,16 @@ _CANCEL_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedJob:
-    """A job whose files are known by their hashes, and the files that the node may not have yet."""
+    """A job whose files are known by their hashes, in each of its forms (the most wanted first), and the
+    files that the node may not have yet."""
 
-    job: Job
+    forms: tuple[Job, ...]
     blobs: tuple[LocalBlob, ...] = ()
+
+    @property
+    def job(self) -> Job:
+        """The most wanted form."""
+        return self.forms[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +71,18 @@ class LogPiece:
     next_offset: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """How a job was ended, and the wallet's transactions that did it."""
+
+    how: str
+    transactions: tuple[bytes, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Buyer:
-    """One wallet at one node. `clock` gives seconds since 1970."""
+    """One wallet at one node. `clock` gives seconds since 1970; `behalf` is the account whose money is
+    spent where the wallet is only that account's delegate."""
 
     profile: Profile
     key: Signer
@@ -77,6 +92,12 @@ class Buyer:
     clock: Callable[[], float]
     save_image: SaveImage = no_engine
     sleep: Callable[[float], None] = time.sleep
+    behalf: Address | None = None
+
+    @property
+    def account(self) -> Address:
+        """Who pays."""
+        return self.behalf or self.key.address
 
     @property
     def domain(self) -> Domain:
@@ -90,8 +111,8 @@ class Buyer:
             InputFile(path=item.path, sha256=blob.sha256, size=blob.size)
             for item, blob in zip(draft.local_inputs, local, strict=True)
         )
-        job = draft.job(image, named + draft.stored_inputs)
-        return PreparedJob(job=job, blobs=(*archive, *local))
+        forms = tuple(form.job(image, named + draft.stored_inputs) for form in draft.forms)
+        return PreparedJob(forms=forms, blobs=(*archive, *local))
 
     def _checked_chain(self) -> MarketClient:
         self.chain.check_chain(self.profile.chain_id)
@@ -103,21 +124,26 @@ class Buyer:
             return self.profile.node
         return self.key.address if choice == BUYER_SIGNS else Address(from_text(choice, 20))
 
-    def bids(self, job: Job, signer: str, nonces: range, wait: int) -> tuple[Bid, ...]:
-        """One unsigned bid a nonce."""
-        parties = Parties(
-            buyer=self.key.address,
+    def parties(self, signer: str) -> Parties:
+        """Who stands behind this buyer's bids."""
+        return Parties(
+            buyer=self.account,
             signer=self.signer_of(signer),
             matcher=self.profile.node,
-            epoch=self._checked_chain().epoch_of(self.key.address),
+            epoch=self._checked_chain().epoch_of(self.account),
         )
+
+    def bids(self, job: Job, parties: Parties, nonces: Sequence[int], wait: int) -> tuple[Bid, ...]:
+        """One unsigned bid a nonce."""
         document, at = document_hash(job.to_plain()), int(self.clock())
         return tuple(bid_for(job, document, parties, nonce, at, wait) for nonce in nonces)
 
+    def _signed(self, bid: Bid) -> SignedBid:
+        return SignedBid(bid=bid, signature=self.key.sign(bid_id(self.domain, bid)))
+
     def estimate(self, job: Job, signer: str = NODE_SIGNS, wait: int = 0) -> Plain:
         """What the node would do with the job now; nothing is signed, no nonce is taken."""
-        unused = int(self.clock() * 1000)
-        (bid,) = self.bids(job, signer, range(unused, unused + 1), wait)
+        (bid,) = self.bids(job, self.parties(signer), [self.nonces.peek()], wait)
         return self.node.estimate(bid_to_plain(bid), job.to_plain())
 
     def submit(
@@ -134,15 +160,27 @@ class Buyer:
         """
         for blob in prepared.blobs:
             upload(self.node, blob, progress)
-        job = prepared.job
-        bids = self.bids(job, signer, self.nonces.take(1 + job.retry), wait)
-        ids = tuple(bid_id(self.domain, bid) for bid in bids)
-        attempts: list[Plain] = [
-            signed_bid_to_plain(SignedBid(bid=bid, signature=self.key.sign(digest)))
-            for bid, digest in zip(bids, ids, strict=True)
+        return self.post(prepared.forms, self.parties(signer), wait)
+
+    def post(self, forms: Sequence[Job], parties: Parties, wait: int) -> SubmittedJob:
+        """Sign each form of a job, with the same nonces, and post the order.
+
+        Of bids with one nonce the contract opens one, so only one of the forms can ever run.
+        """
+        nonces = self.nonces.take(1 + forms[0].retry)
+        orders = [
+            SignedOrder(
+                document=job.to_plain(),
+                attempts=tuple(self._signed(bid) for bid in self.bids(job, parties, nonces, wait)),
+            )
+            for job in forms
         ]
-        answer = self.node.submit(job.to_plain(), attempts, wait)
-        return SubmittedJob(job=ids[0], attempts=ids, signer=bids[0].signer, answer=answer)
+        answer = self.node.submit(orders, wait)
+        ids = tuple(bid_id(self.domain, signed.bid) for order in orders for signed in order.attempts)
+        # A bid that continues a lease belongs to the job of that lease, which the node knows.
+        followed = parties.continues != NO_DIGEST
+        job = BidId(from_text(str(answer["job"]), 32)) if followed else ids[0]
+        return SubmittedJob(job=job, attempts=ids, signer=parties.signer, answer=answer)
 
     def status(self, job: BidId) -> Plain:
         return self.node.job(text(job))
@@ -164,9 +202,9 @@ class Buyer:
             data = base64.b64decode(event.data["data"])
             yield LogPiece(data=data, next_offset=int(event.data["offset"]))
 
-    def cancel(self, job: BidId) -> bytes | None:
-        """End the job: a resting bid leaves the book (None), an open lease is terminated on chain by the
-        buyer's own transaction (its hash).
+    def cancel(self, job: BidId) -> Cancelled:
+        """End the job: a resting bid leaves the book; open leases, all of a gang's, are terminated on chain
+        by the wallet's own transactions. For a wallet without coin the node ends it, where it is the signer.
 
         `Rejected` "job-is-final" where it ended already; `Unavailable` while a match is on its way.
         """
@@ -178,13 +216,22 @@ class Buyer:
                     "job-is-final", f"The job is {answer['state']} already.", "There is nothing to cancel."
                 )
             if answer["state"] == "resting" and self._withdrawn(job):
-                return None
-            if answer["lease"]:
-                lease = LeaseId(from_text(str(answer["lease"]), 32))
-                if self._checked_chain().lease_of(lease) is not None:
-                    return self._terminate(lease)
+                return Cancelled(how="withdrawn")
+            if standing := self._standing(answer):
+                return self._end(job, standing)
             self.sleep(POLL_SECONDS)
         raise Unavailable("match-under-way", "The job's match is on its way to the chain.", "Try again.")
+
+    def _standing(self, answer: Plain) -> list[LeaseId]:
+        """The job's leases that the chain shows open and not terminated."""
+        named = [
+            LeaseId(from_text(str(lease["lease"]), 32))
+            for lease in answer["leases"]
+            if lease["state"] != "closed"
+        ]
+        chain = self._checked_chain()
+        found = [(lease, chain.lease_of(lease)) for lease in named]
+        return [lease for lease, held in found if held is not None and held.ended_after is None]
 
     def _withdrawn(self, job: BidId) -> bool:
         try:
@@ -192,6 +239,12 @@ class Buyer:
         except LostRace:
             return False
         return True
+
+    def _end(self, job: BidId, leases: Sequence[LeaseId]) -> Cancelled:
+        if self.chain.coin_balance(self.key.address) == 0:
+            self.node.end_job(text(job))
+            return Cancelled(how="ended by the node")
+        return Cancelled(how="terminated", transactions=tuple(self._terminate(lease) for lease in leases))
 
     def _terminate(self, lease: LeaseId) -> bytes:
         terms = self.terms_of(lease)
@@ -208,10 +261,19 @@ class Buyer:
 
     def fetch_outputs(
         self, job: BidId, folder: Path, progress: Progress = no_progress
-    ) -> dict[OutputFile, Path]:
-        """Every output below `folder`, checked against its sha256."""
-        outputs = [
-            OutputFile(path=str(item["path"]), sha256=str(item["sha256"]), size=int(item["size"]))
-            for item in self.status(job)["outputs"]
-        ]
-        return {output: download(self.node, output, folder, progress) for output in outputs}
+    ) -> list[tuple[OutputFile, Path]]:
+        """Every output below `folder`, checked against its sha256; those of a gang's members in a folder
+        each, `member-0` and so on."""
+        answer = self.status(job)
+        named = [(folder, item) for item in answer["outputs"]]
+        if len(answer["members"]) > 1 and not answer["replicas"]:
+            named = [
+                (folder / f"member-{lease['terms']['member']}", item)
+                for lease in answer["members"]
+                for item in lease["outputs"]
+            ]
+        return [self._fetched(item, below, progress) for below, item in named]
+
+    def _fetched(self, item: Plain, below: Path, progress: Progress) -> tuple[OutputFile, Path]:
+        output = OutputFile(path=str(item["path"]), sha256=str(item["sha256"]), size=int(item["size"]))
+        return output, download(self.node, output, below, progress)

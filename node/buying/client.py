@@ -6,7 +6,7 @@ own description (`/docs` of a running node).
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +15,11 @@ import httpx
 
 from ledger.chain.keys import Signer
 from ledger.chain.typed_data import Domain, keccak, request_digest
+from ledger.market.bid import SignedBid
 from ledger.market.errors import Broken, LostRace, MarketError, Rejected, Unavailable
 from ledger.market.identity import text
+from ledger.market.wire import signed_bid_to_plain
+from ledger.market.withdrawal import SignedPermit, SignedWithdrawal
 
 Plain = dict[str, Any]
 DEADLINE_SECONDS = 120
@@ -33,6 +36,18 @@ class Identity:
 
     domain: Domain
     key: Signer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedOrder:
+    """One form of a job: its document, and a signed bid over it for each attempt."""
+
+    document: Plain
+    attempts: tuple[SignedBid, ...]
+
+    def to_plain(self) -> Plain:
+        attempts = [signed_bid_to_plain(signed) for signed in self.attempts]
+        return {"document": self.document, "attempts": attempts}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +92,46 @@ class NodeClient:
     def estimate(self, bid: Plain, document: Plain) -> Plain:
         return self.post("/v1/estimates", {"bid": bid, "document": document}, signed=False)
 
-    def submit(self, document: Plain, attempts: list[Plain], wait: int) -> Plain:
-        return self.post("/v1/bids", {"document": document, "attempts": attempts, "wait": wait})
+    def submit(self, forms: Sequence[SignedOrder], wait: int) -> Plain:
+        """Post an order; the first form is the most wanted, the others are its alternatives."""
+        first, *others = (form.to_plain() for form in forms)
+        body = first | {"wait": wait} | ({"alternatives": others} if others else {})
+        return self.post("/v1/bids", body)
+
+    def end_job(self, job: str) -> Plain:
+        """Have the node, where it is the signer, end a running job at what was reported."""
+        return self.post(f"/v1/jobs/{job}/end", {})
+
+    def account(self, address: str) -> Plain:
+        return self.get(f"/v1/accounts/{address}")
+
+    def providers(self) -> list[Plain]:
+        return list(self.get("/v1/providers")["providers"])
+
+    def relay_deposit(self, signed: SignedPermit) -> Plain:
+        body: Plain = {
+            "owner": text(signed.owner),
+            "amount": str(signed.amount),
+            "deadline": signed.deadline,
+            "signature": text(signed.signature),
+        }
+        return self.post("/v1/relay/deposits", body, signed=False)
+
+    def relay_withdrawal(self, signed: SignedWithdrawal) -> Plain:
+        order = signed.withdrawal
+        body: Plain = {
+            "account": text(order.account),
+            "to": text(order.to),
+            "amount": str(order.amount),
+            "nonce": str(order.nonce),
+            "deadline": order.deadline,
+            "signature": text(signed.signature),
+        }
+        return self.post("/v1/relay/withdrawals", body, signed=False)
+
+    def relay(self, name: str) -> Plain:
+        """How far a relayed transaction is."""
+        return self.get(f"/v1/relay/{name}")
 
     def jobs(self, buyer: str) -> list[Plain]:
         return list(self.get("/v1/jobs", buyer=buyer)["jobs"])

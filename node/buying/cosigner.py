@@ -2,7 +2,8 @@
 
 A report is signed only for a lease whose id is the hash of its terms, whose terms name this key as
 signer, whose offer stands in a domain that the job permits, and only up to the time that passed since the
-chain opened it. Cumulative: a smaller report than one already signed is never signed.
+chain opened it. Cumulative: a smaller report than one already signed is never signed. A replica's is
+signed once the jury has judged it and its provider has shown a result.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Protocol
 from ledger.chain.client import ChainLease
 from ledger.chain.documents import document_hash
 from ledger.chain.keys import Signer
-from ledger.chain.typed_data import Domain, lease_id, offer_id, receipt_digest
+from ledger.chain.typed_data import Domain, bid_id, lease_id, offer_id, receipt_digest
 from ledger.market.domains import permits
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, Digest, LeaseId, OfferId, from_text, text
@@ -29,6 +30,18 @@ class LeaseSource(Protocol):
 
     def lease_of(self, lease: LeaseId) -> ChainLease | None: ...
 
+    def result_of(self, lease: LeaseId) -> Digest | None:
+        """What a replica's provider revealed to the jury; None for none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checked:
+    """A lease whose terms, bid and place were found to be what they should."""
+
+    terms: LeaseTerms
+    replicated: bool
+
 
 @dataclass(kw_only=True)
 class Cosigner:
@@ -39,27 +52,31 @@ class Cosigner:
     node: NodeClient
     chain: LeaseSource
     clock: Callable[[], float]
-    _checked: dict[LeaseId, LeaseTerms] = field(default_factory=dict)
+    _checked: dict[LeaseId, _Checked] = field(default_factory=dict)
     _signed: dict[LeaseId, int] = field(default_factory=dict)
 
-    def step(self, job: Plain) -> SignedReceipt | None:
-        """Sign and deliver the report that waits for this job's lease; None where none does.
+    def step(self, job: Plain) -> list[SignedReceipt]:
+        """Sign and deliver the reports that wait for this job's open leases.
 
-        `Rejected` where the node shows something that does not hold: then nothing was signed.
+        `Rejected` where the node shows something that does not hold: then nothing was signed for that lease.
         """
-        if not job["lease"]:
-            return None
-        lease = LeaseId(from_text(str(job["lease"]), 32))
+        names = [str(lease["lease"]) for lease in job["leases"] if lease["state"] == "active"]
+        steps = [self._step(LeaseId(from_text(name, 32))) for name in names]
+        return [signed for signed in steps if signed is not None]
+
+    def _step(self, lease: LeaseId) -> SignedReceipt | None:
         found = self.chain.lease_of(lease)
-        if found is None:
+        if found is None or found.undecided:
             return None
-        terms = self._terms(lease)
-        if terms.signer != self.key.address:
+        checked = self._check(lease)
+        if checked.terms.signer != self.key.address:
+            return None
+        if checked.replicated and self.chain.result_of(lease) is None:
             return None
         report = self.node.usage(text(lease))["usage"]
         if not report or (report["milliseconds"] <= self._signed.get(lease, -1) and not report["last"]):
             return None
-        return self._sign(lease, terms, found, report)
+        return self._sign(lease, checked.terms, found, report)
 
     def _sign(self, lease: LeaseId, terms: LeaseTerms, found: ChainLease, report: Plain) -> SignedReceipt:
         milliseconds, last = int(report["milliseconds"]), bool(report["last"])
@@ -79,18 +96,17 @@ class Cosigner:
         self._signed[lease] = milliseconds
         return signed
 
-    def _terms(self, lease: LeaseId) -> LeaseTerms:
+    def _check(self, lease: LeaseId) -> _Checked:
         if lease not in self._checked:
             shown = self.node.lease(text(lease))
-            terms = terms_from_plain(shown["terms"])
-            if lease_id(self.domain, terms) != lease:
+            terms, bid = terms_from_plain(shown["terms"]), bid_from_plain(shown["bid"])
+            if lease_id(self.domain, terms) != lease or bid_id(self.domain, bid) != terms.bid:
                 raise _refused("The lease's terms are not those that its id stands for.")
-            self._check_place(terms, self._job(shown))
-            self._checked[lease] = terms
+            self._check_place(terms, self._job(bid.job))
+            self._checked[lease] = _Checked(terms=terms, replicated=bid.replicated)
         return self._checked[lease]
 
-    def _job(self, shown: Plain) -> Job:
-        wanted = bid_from_plain(shown["bid"]).job
+    def _job(self, wanted: Digest) -> Job:
         plain = self.node.get(f"/v1/documents/{text(wanted)}", signed=True)
         if document_hash(plain) != wanted:
             raise _refused("The job document is not the one that the bid names.")

@@ -7,7 +7,7 @@ reads them and makes the one from the other.
 from dataclasses import dataclass, replace
 
 from ledger.market.errors import Rejected
-from ledger.market.job import Accelerators, Image, InputFile, Job
+from ledger.market.job import Accelerators, Gang, Image, InputFile, Job
 
 NODE_SIGNS = "node"
 BUYER_SIGNS = "buyer"
@@ -41,7 +41,9 @@ class LocalInput:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDraft:
     """One job as written. Sizes in MiB, times in seconds, `max_rate` in milli-base-units an hour;
-    `wait` is how long the bid may rest unmatched, `signer` `node`, `buyer` or an address."""
+    `wait` is how long the bid may rest unmatched, `signer` `node`, `buyer` or an address. `any_of` are
+    other forms of the same job, the most wanted first: where there are any, one of them is bought and the
+    draft itself is not."""
 
     name: str
     image: ImageSource
@@ -63,8 +65,16 @@ class JobDraft:
     grade: str = ""
     network: bool = False
     retry: int = 0
+    gang: Gang | None = None
+    min_reputation: int = 0
     wait: int = 0
     signer: str = NODE_SIGNS
+    any_of: "tuple[JobDraft, ...]" = ()
+
+    @property
+    def forms(self) -> "tuple[JobDraft, ...]":
+        """What may be bought, the most wanted first."""
+        return self.any_of or (self,)
 
     def with_envs(self, assignments: tuple[str, ...]) -> "JobDraft":
         """The draft with `KEY=VALUE` texts added; a later one wins."""
@@ -76,7 +86,8 @@ class JobDraft:
                     "malformed-env", f"{assignment[:60]!r} is not KEY=VALUE.", "Write --env KEY=VALUE."
                 )
             merged[key] = value
-        return replace(self, envs=tuple(sorted(merged.items())))
+        forms = tuple(form.with_envs(assignments) for form in self.any_of)
+        return replace(self, envs=tuple(sorted(merged.items())), any_of=forms)
 
     def job(self, image: Image, inputs: tuple[InputFile, ...]) -> Job:
         """The document to sign, once image and inputs are known by their hashes."""
@@ -100,4 +111,6 @@ class JobDraft:
             grade=self.grade,
             network=self.network,
             retry=self.retry,
+            gang=self.gang,
+            min_reputation=self.min_reputation,
         )

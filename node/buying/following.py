@@ -106,8 +106,7 @@ def _beside(
             if answer["state"] != state:
                 state = str(answer["state"])
                 observer.state(answer)
-            signed = None if cosigner is None else cosigner.step(answer)
-            if signed is not None:
+            for signed in [] if cosigner is None else cosigner.step(answer):
                 observer.receipt(signed)
         except MarketError as error:
             if error.code != told:

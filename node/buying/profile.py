@@ -13,6 +13,7 @@ from ledger.market.errors import Rejected
 from ledger.market.identity import Address, from_text, text
 from ledger.market.plain import Reader
 from ledger.market.policy import Policy
+from ledger.market.wire import policy_from_plain, policy_to_plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class Profile:
             "token": text(self.token),
             "decimals": self.decimals,
             "node": text(self.node),
-            "policy": {"receipt_interval": self.policy.receipt_interval, "grace": self.policy.grace},
+            "policy": policy_to_plain(self.policy),
             "first_block": self.first_block,
             "embedded": self.embedded,
         }
@@ -48,7 +49,6 @@ class Profile:
 def profile_from_plain(value: object) -> Profile:
     """The profile in a file's JSON; `Rejected` for an unknown key or a wrong type."""
     read = Reader(value, "profile")
-    policy = Reader(read.get("policy", dict), "policy")
     profile = Profile(
         node_url=read.get("node_url", str),
         rpc_url=read.get("rpc_url", str),
@@ -57,11 +57,10 @@ def profile_from_plain(value: object) -> Profile:
         token=Address(from_text(read.get("token", str), 20)),
         decimals=read.get("decimals", int),
         node=Address(from_text(read.get("node", str), 20)),
-        policy=Policy(receipt_interval=policy.get("receipt_interval", int), grace=policy.get("grace", int)),
+        policy=policy_from_plain(read.get("policy", dict)),
         first_block=read.get("first_block", int),
         embedded=read.get("embedded", bool),
     )
-    policy.done()
     read.done()
     return profile
 

@@ -7,7 +7,18 @@ import typer
 
 from ledger.market.errors import MarketError
 from node.cli import failures
-from node.cli.commands import follow, grid, jobs, market, provider, results, submit, wallet
+from node.cli.commands import (
+    claims,
+    contracts,
+    follow,
+    grid,
+    jobs,
+    market,
+    provider,
+    results,
+    submit,
+    wallet,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +30,8 @@ app.add_typer(grid.chain, name="chain", help="The embedded chain of a grid.")
 app.add_typer(grid.node, name="node", help="The node that matches bids with offers.")
 app.add_typer(provider.app, name="provider", help="Lend this machine.")
 app.add_typer(wallet.app, name="wallet", help="Keys and money.")
+app.add_typer(contracts.app, name="market", help="A market's contracts.")
+app.add_typer(claims.app, name="claim", help="Usage that a provider claims and nobody signed.")
 app.add_typer(market.image, name="image", help="Container images.")
 for commands in (grid, market, submit, jobs, follow, results):
     commands.register(app)

@@ -18,3 +18,7 @@ Folder = Annotated[Path, typer.Argument(help="Folder for the files; made if miss
 EngineUrl = Annotated[
     str | None, typer.Option("--engine", help="Docker engine's URL, instead of the environment's.")
 ]
+Behalf = Annotated[
+    str | None,
+    typer.Option("--for", help="Account to spend for, whose delegate the wallet is.", metavar="0x…"),
+]

@@ -39,6 +39,7 @@ class Session:
         node_url: str | None = None,
         rpc_url: str | None = None,
         engine_url: str | None = None,
+        behalf: str | None = None,
     ) -> None:
         self.home: Home = home()
         self.wallet_name = wallet
@@ -46,6 +47,7 @@ class Session:
         self._node_url = node_url
         self._rpc_url = rpc_url
         self._engine_url = engine_url
+        self._behalf = None if behalf is None else Address(from_text(behalf, 20))
         self._open = ExitStack()
 
     def __enter__(self) -> "Session":
@@ -73,6 +75,11 @@ class Session:
     def address(self) -> Address:
         """The wallet's account; needs no password."""
         return self.home.address_of(self.wallet_name)
+
+    @property
+    def account(self) -> Address:
+        """Whose jobs and money: the wallet's own, or the account that it spends for."""
+        return self._behalf or self.address
 
     @cached_property
     def key(self) -> LocalKey:
@@ -110,16 +117,25 @@ class Session:
 
     @cached_property
     def buyer(self) -> Buyer:
-        counter = self.home.nonces(self.profile.chain_id, self.profile.market, self.key.address)
         return Buyer(
             profile=self.profile,
             key=self.key,
             node=self.node,
             chain=self._client,
-            nonces=NonceCounter(counter, time.time),
+            nonces=self.nonces,
             clock=time.time,
             save_image=self.save_image,
+            behalf=self._behalf,
         )
+
+    @cached_property
+    def nonces(self) -> NonceCounter:
+        """The account's bid nonces, which its signed withdrawals share."""
+        path = self.home.nonces(self.profile.chain_id, self.profile.market, self.account)
+        return NonceCounter(path, self._unused_nonces)
+
+    def _unused_nonces(self, count: int, first: int) -> list[int]:
+        return self.chain.next_nonces(self.account, count, first)
 
     def send(self, call: Call) -> str:
         """Send one transaction of the wallet and wait for its block; the hash."""
@@ -143,7 +159,7 @@ class Session:
         if len(given) == _ID_TEXT:
             return BidId(from_text(given, 32))
         wanted = given.lower() if given.lower().startswith("0x") else "0x" + given.lower()
-        jobs = [str(job["job"]) for job in self.reader.jobs(text(self.address))]
+        jobs = [str(job["job"]) for job in self.reader.jobs(text(self.account))]
         found = [job for job in jobs if job.startswith(wanted)]
         if len(found) != 1:
             how = "Several jobs begin" if found else "No job of this wallet begins"

@@ -1,7 +1,9 @@
 """Admission: what must hold before an order may rest or match, checked before anything is kept.
 
-Everything here is answered from the request itself and the market's domain; money, nonces and blobs are
-the exchange's to ask about.
+Everything here is answered from the request itself and the market's domain; money, nonces, delegates and
+blobs are the exchange's to ask about. An order has one way in which its buyer would have the job, or
+several alternatives: each with its own document and bids, attempt by attempt with the same nonces, so that
+the contract opens one of them.
 """
 
 from collections.abc import Sequence
@@ -13,18 +15,28 @@ from ledger.chain.typed_data import Domain, bid_id, keccak, model_tag
 from ledger.market.bid import Bid, SignedBid
 from ledger.market.demand import check_bid_says
 from ledger.market.errors import LostRace, Rejected
-from ledger.market.identity import NO_DIGEST, Address, BidId, Digest, text
+from ledger.market.facts import Alternative
+from ledger.market.identity import NO_DIGEST, NOBODY, Address, BidId, Digest, text
 from ledger.market.job import Job, job_from_plain
 from ledger.market.model import check_bid
 from node.trading.resting import INCLUSION_SECONDS
 
 DOCUMENT_LIMIT = 64 << 10
 """bytes of one document in canonical form"""
+MOST_ALTERNATIVES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """An admitted order: the job, its document under its hash, and one signed bid an attempt."""
+class Proposal:
+    """One alternative as it was sent: the plain document, and a signed bid an attempt."""
+
+    document: object
+    attempts: tuple[SignedBid, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One admitted alternative: the job, its document under its hash, and one signed bid an attempt."""
 
     job: Job
     document: Digest
@@ -33,13 +45,35 @@ class Order:
     ids: tuple[BidId, ...]
 
     @property
+    def bid(self) -> Bid:
+        return self.attempts[0].bid
+
+    def as_alternative(self) -> Alternative:
+        """The part of it that is journalled."""
+        return Alternative(document=self.document, attempts=self.attempts, attempt_ids=self.ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An admitted order: its `ways`, the most wanted first. `delegate` is the key that signed for the
+    buyer, nobody where the buyer itself did; what it may do is for the chain to say."""
+
+    ways: tuple[Way, ...]
+    delegate: Address = NOBODY
+
+    @property
     def id(self) -> BidId:
         """The first bid's id names the job."""
-        return self.ids[0]
+        return self.ways[0].ids[0]
+
+    @property
+    def ids(self) -> tuple[BidId, ...]:
+        """Of every bid."""
+        return tuple(name for way in self.ways for name in way.ids)
 
     @property
     def bid(self) -> Bid:
-        return self.attempts[0].bid
+        return self.ways[0].bid
 
 
 def read_job(document: object) -> tuple[Job, Digest, bytes]:
@@ -59,9 +93,22 @@ def tag_of(job: Job) -> int:
     return model_tag(job.accelerators.model) if job.accelerators and job.accelerators.model else 0
 
 
-def admit(domain: Domain, document: object, attempts: Sequence[SignedBid], node: Address, at: int) -> Order:
+def admit(domain: Domain, proposals: Sequence[Proposal], node: Address, at: int) -> Order:
     """The order behind a request; `Rejected` with the first thing that is wrong."""
-    job, name, body = read_job(document)
+    if not 1 <= len(proposals) <= MOST_ALTERNATIVES:
+        raise Rejected(
+            "alternatives-count",
+            f"The order has {len(proposals)} alternatives.",
+            f"Send 1 to {MOST_ALTERNATIVES}.",
+        )
+    ways = tuple(_way(domain, proposal, node, at) for proposal in proposals)
+    _check_alike(ways)
+    return Order(ways=ways, delegate=_delegate(domain, ways))
+
+
+def _way(domain: Domain, proposal: Proposal, node: Address, at: int) -> Way:
+    job, name, body = read_job(proposal.document)
+    attempts = proposal.attempts
     if len(attempts) != 1 + job.retry:
         raise Rejected(
             "attempts-differ-from-retry",
@@ -77,8 +124,41 @@ def admit(domain: Domain, document: object, attempts: Sequence[SignedBid], node:
     if len({signed.bid.nonce for signed in attempts}) != len(attempts):
         raise Rejected("nonce-repeated", "Two of the bids share a nonce.", "Give each its own.")
     _check_bid(first, job, name, node, at)
-    ids = tuple(_verified(domain, signed) for signed in attempts)
-    return Order(job=job, document=name, canonical=body, attempts=tuple(attempts), ids=ids)
+    ids = tuple(bid_id(domain, signed.bid) for signed in attempts)
+    return Way(job=job, document=name, canonical=body, attempts=attempts, ids=ids)
+
+
+def _check_alike(ways: Sequence[Way]) -> None:
+    """Alternatives are of one buyer, and attempt by attempt of one nonce, so that one of them opens."""
+    shared = [[(one.bid.buyer, one.bid.epoch, one.bid.nonce) for one in way.attempts] for way in ways]
+    if any(others != shared[0] for others in shared):
+        raise Rejected(
+            "alternatives-differ",
+            "The alternatives differ in their buyer, their epoch or their nonces.",
+            "Sign each attempt of every alternative with the nonce of the first one's.",
+        )
+    if len({name for way in ways for name in way.ids}) != sum(len(way.ids) for way in ways):
+        raise Rejected("alternative-repeated", "Two alternatives are the same.", "Send each once.")
+    if len(ways) > 1 and any(way.bid.continues != NO_DIGEST for way in ways):
+        raise Rejected(
+            "continues-one-way",
+            "A bid that continues a lease has alternatives.",
+            "Send it alone: the lease has one offer.",
+        )
+
+
+def _delegate(domain: Domain, ways: Sequence[Way]) -> Address:
+    """The key that signed every bid for the buyer; nobody where the buyer itself did."""
+    buyer = ways[0].bid.buyer
+    signers = {
+        recover(name, signed.signature)
+        for way in ways
+        for name, signed in zip(way.ids, way.attempts, strict=True)
+    }
+    if len(signers) != 1:
+        raise bad_signature(buyer)
+    signer = signers.pop()
+    return NOBODY if signer == buyer else signer
 
 
 def _check_bid(bid: Bid, job: Job, document: Digest, node: Address, at: int) -> None:
@@ -94,12 +174,6 @@ def _check_bid(bid: Bid, job: Job, document: Digest, node: Address, at: int) -> 
             "other-matcher",
             f"The bid names {text(bid.matcher)} as its matcher, this node is {text(node)}.",
             "Join this node and sign again, or send the bid to the node it names.",
-        )
-    if bid.members != 1 or bid.flags != 0 or bid.continues != NO_DIGEST:
-        raise Rejected(
-            "not-offered-yet",
-            "The bid asks for several members, flags or a continued lease.",
-            "Sign a bid with members 1, flags 0 and no continued lease.",
         )
     if reason := check_bid(bid):
         raise Rejected(
@@ -118,15 +192,13 @@ def _check_bid(bid: Bid, job: Job, document: Digest, node: Address, at: int) -> 
             )
 
 
-def _verified(domain: Domain, signed: SignedBid) -> BidId:
-    name = bid_id(domain, signed.bid)
-    if recover(name, signed.signature) != signed.bid.buyer:
-        raise Rejected(
-            "bad-signature",
-            f"The bid is not signed by its buyer {text(signed.bid.buyer)}.",
-            "Sign it with the buyer's key for this chain and market.",
-        )
-    return name
+def bad_signature(buyer: Address) -> Rejected:
+    """The error of an order that neither its buyer nor a delegate of the buyer signed."""
+    return Rejected(
+        "bad-signature",
+        f"The bid is not signed by its buyer {text(buyer)}, nor by a key that may spend for it.",
+        "Sign it with the buyer's key for this chain and market, or let the buyer name your key.",
+    )
 
 
 def replayed(job: BidId) -> LostRace:

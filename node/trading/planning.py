@@ -1,73 +1,167 @@
-"""Planning: from a match to the lease that it opens, and the wish that the outbox carries out."""
+"""Planning: from a match to the leases that it opens, and the wish that the outbox carries out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ledger.books.rows import LeaseRow
 from ledger.books.unit_of_work import Unit
-from ledger.chain.typed_data import Domain, lease_id
+from ledger.chain.typed_data import bid_id, lease_id
 from ledger.market.bid import SignedBid
-from ledger.market.facts import LeasePlanned, PlanFailed
-from ledger.market.identity import Address, BidId
-from ledger.market.instructions import Instruction, OpenLease
+from ledger.market.facts import Draw, GangPlanned, LeasePlanned, PlanFailed
+from ledger.market.identity import NO_DIGEST, BidId, LeaseId, OfferId
+from ledger.market.instructions import ContinueLease, GangMember, Instruction, OpenGang, OpenLease
 from ledger.market.lease import LeaseTerms
+from ledger.market.offer import Offer
 from ledger.market.reasons import SkipReason
-from matcher.clearing import Match
-from matcher.orders import OfferOrder
+from node.trading.venue import Venue
 
 
-def terms_of(match: Match, offer: OfferOrder, signed: SignedBid, matcher: Address) -> LeaseTerms:
-    """The terms of the lease that the match opens, `matcher` being the node's own account."""
-    bid = signed.bid
-    return LeaseTerms(
-        offer=match.offer,
-        bid=match.bid,
-        member=0,
-        provider=offer.offer.provider,
-        buyer=bid.buyer,
-        signer=bid.signer,
-        matcher=matcher,
-        want=bid.want,
-        rate=match.rate,
-        duration=bid.duration,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One member's place: on which offer, at which rate (milli-base-units per hour)."""
+
+    offer_id: OfferId
+    offer: Offer
+    rate: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """Whose bid is opened: the job, the attempt's number, the bid, and how replicas were drawn."""
+
+    job: BidId
+    number: int
+    signed: SignedBid
+    draw: Draw | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What was planned: the leases of one bid in the order of their members."""
+
+    job: BidId
+    leases: tuple[tuple[LeaseId, LeaseTerms], ...]
 
 
 class Planner:
-    """Plans leases of one market for the matcher `address`."""
+    """Plans leases of one market for the node's own account."""
 
-    def __init__(self, domain: Domain, address: Address) -> None:
-        self._domain = domain
-        self._address = address
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
 
-    def plan(
-        self, unit: Unit, match: Match, offer: OfferOrder, order: tuple[BidId, int, SignedBid], at: int
-    ) -> LeasePlanned:
-        """Record the plan and its wish in one unit; `order` is job, attempt and the attempt's bid.
+    def plan(self, unit: Unit, attempt: Attempt, places: Sequence[Place], at: int) -> Plan:
+        """Record the plan and its wish in one unit; `places` stand in the order of the members.
 
-        A lease that was planned before gets a later moment than then, whatever the clock says: the wish
-        is named by it, and a failed wish must not stand for a new one.
+        A plan whose first lease was planned before gets a later moment than then, whatever the clock
+        says: the wish is named by it, and a failed wish must not stand for a new one.
         """
-        job, attempt, signed = order
-        terms = terms_of(match, offer, signed, self._address)
-        name = lease_id(self._domain, terms)
-        before = unit.queries.lease(name)
-        if before is not None and before.planned_at is not None:
-            at = max(at, before.planned_at + 1)
-        wish = OpenLease(lease=name, offer_id=match.offer, offer=offer.offer, signed=signed, rate=match.rate)
-        planned = LeasePlanned(job=job, attempt=attempt, wish=wish, terms=terms, at=at)
-        unit.record(planned)
-        unit.wish(open_key(name, at), wish, at)
-        return planned
+        bid = attempt.signed.bid
+        name = bid_id(self._venue.domain, bid)
+        if bid.members == 1:
+            (place,) = places
+            lease, terms = self._member(attempt.signed, name, 0, place)
+            wish = OpenLease(
+                lease=lease,
+                offer_id=place.offer_id,
+                offer=place.offer,
+                signed=attempt.signed,
+                rate=place.rate,
+            )
+            return self._record_lease(unit, attempt, wish, terms, at)
+        members = [
+            GangMember(
+                lease=self._member(attempt.signed, name, number, place)[0],
+                offer_id=place.offer_id,
+                offer=place.offer,
+                rate=place.rate,
+            )
+            for number, place in enumerate(places)
+        ]
+        seed = attempt.draw.seed if attempt.draw else NO_DIGEST
+        gang = OpenGang(bid=name, signed=attempt.signed, members=tuple(members), seed=seed)
+        return self._record_gang(unit, attempt, gang, at)
+
+    def plan_next(self, unit: Unit, previous: LeaseRow, wish: ContinueLease, at: int) -> Plan:
+        """Record that `previous` is continued, in the same job and attempt."""
+        assert previous.job is not None
+        attempt = Attempt(job=previous.job, number=previous.attempt, signed=wish.signed)
+        place = Place(offer_id=wish.offer_id, offer=wish.offer, rate=wish.rate)
+        name = bid_id(self._venue.domain, wish.signed.bid)
+        _, terms = self._member(wish.signed, name, 0, place)
+        return self._record_lease(unit, attempt, wish, terms, at)
 
     def plan_again(self, unit: Unit, row: LeaseRow, wish: Instruction, at: int) -> None:
-        """A planned lease that was opened in a block which vanished is planned and wished once more."""
-        assert isinstance(wish, OpenLease)
+        """What was opened in a block which vanished is planned and wished once more; `row` is its lease,
+        or the first one of its gang."""
+        assert isinstance(wish, OpenLease | OpenGang | ContinueLease)
         assert row.job is not None
-        assert row.planned_at is not None
-        at = max(at, row.planned_at + 1)
         unit.record(PlanFailed(job=row.job, lease=row.id, reason=SkipReason.NONE, at=at))
-        unit.record(LeasePlanned(job=row.job, attempt=row.attempt, wish=wish, terms=row.terms, at=at))
-        unit.wish(open_key(row.id, at), wish, at)
+        draw = unit.queries.draw(row.terms.bid)
+        attempt = Attempt(job=row.job, number=row.attempt, signed=wish.signed, draw=draw)
+        if isinstance(wish, OpenGang):
+            self._record_gang(unit, attempt, wish, at)
+        else:
+            self._record_lease(unit, attempt, wish, row.terms, at)
+
+    def _record_lease(
+        self, unit: Unit, attempt: Attempt, wish: OpenLease | ContinueLease, terms: LeaseTerms, at: int
+    ) -> Plan:
+        at = _later(unit, wish.lease, at)
+        unit.record(LeasePlanned(job=attempt.job, attempt=attempt.number, wish=wish, terms=terms, at=at))
+        unit.wish(open_key(wish.lease, at), wish, at)
+        return Plan(job=attempt.job, leases=((wish.lease, terms),))
+
+    def _record_gang(self, unit: Unit, attempt: Attempt, wish: OpenGang, at: int) -> Plan:
+        first = wish.members[0].lease
+        at = _later(unit, first, at)
+        members = [
+            self._member(
+                attempt.signed,
+                wish.bid,
+                number,
+                Place(offer_id=member.offer_id, offer=member.offer, rate=member.rate),
+            )
+            for number, member in enumerate(wish.members)
+        ]
+        unit.record(
+            GangPlanned(
+                job=attempt.job,
+                attempt=attempt.number,
+                wish=wish,
+                terms=tuple(terms for _, terms in members),
+                draw=attempt.draw,
+                at=at,
+            )
+        )
+        unit.wish(open_key(first, at), wish, at)
+        return Plan(job=attempt.job, leases=tuple(members))
+
+    def _member(
+        self, signed: SignedBid, name: BidId, number: int, place: Place
+    ) -> tuple[LeaseId, LeaseTerms]:
+        bid = signed.bid
+        terms = LeaseTerms(
+            offer=place.offer_id,
+            bid=name,
+            member=number,
+            provider=place.offer.provider,
+            buyer=bid.buyer,
+            signer=bid.signer,
+            matcher=self._venue.address,
+            want=bid.want,
+            rate=place.rate,
+            duration=bid.duration,
+        )
+        return lease_id(self._venue.domain, terms), terms
+
+
+def _later(unit: Unit, lease: LeaseId, at: int) -> int:
+    before = unit.queries.lease(lease)
+    if before is None or before.planned_at is None:
+        return at
+    return max(at, before.planned_at + 1)
 
 
 def open_key(lease: bytes, planned_at: int) -> str:
-    """The outbox key of the wish to open a lease that was planned at that moment."""
+    """The outbox key of the wish to open a lease, or a gang whose first one it is, planned then."""
     return f"open:{lease.hex()}:{planned_at}"

@@ -2,11 +2,14 @@
 excludes each provider."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from ledger.market.errors import Rejected
 from ledger.market.identity import text
+from ledger.market.money import escrow_for
 from ledger.market.wire import Plain
 from matcher.book import Book
+from matcher.clearing import Match
 from matcher.explanation import Explanation
 
 SHOWN = 50
@@ -47,18 +50,42 @@ def excluded_plain(found: Explanation, book: Book) -> list[Plain]:
     return rows
 
 
-class NoMatch(Rejected):
-    """No live offer serves the order as it stands."""
+def places_plain(match: Match, seconds: int, book: Book) -> list[Plain]:
+    """What each member would get now, in the order of their numbers."""
+    rows: list[Plain] = []
+    for member in match.members:
+        listed = book.offer(member.offer)
+        rows.append(
+            {
+                "offer": text(member.offer),
+                "provider": text(listed.offer.provider) if listed else "",
+                "domain": listed.domain if listed else "",
+                "rate": str(member.rate),
+                "escrow": str(escrow_for(member.rate, seconds)),
+            }
+        )
+    return rows
 
-    def __init__(self, found: Explanation, book: Book) -> None:
+
+class NoMatch(Rejected):
+    """No live offer serves the order as it stands, in none of its ways; the first one's figures are told."""
+
+    def __init__(self, ways: Sequence[Explanation], book: Book) -> None:
+        found = ways[0]
         rate = found.would_match_at
         super().__init__(
             "no-match",
-            _cause(found),
+            _causes(ways),
             _remedy(found),
             would_match_at=None if rate is None else str(rate),
             excluded=excluded_plain(found, book),
         )
+
+
+def _causes(ways: Sequence[Explanation]) -> str:
+    if len(ways) == 1:
+        return _cause(ways[0])
+    return " ".join(f"Alternative {number}: {_cause(found)}" for number, found in enumerate(ways, start=1))
 
 
 def _cause(found: Explanation) -> str:

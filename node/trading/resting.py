@@ -24,6 +24,7 @@ HOPELESS = frozenset(
         SkipReason.START_BY,
         SkipReason.BID_EPOCH,
         SkipReason.SIGNATURE,
+        SkipReason.DELEGATE,
     }
 )
 """reasons that lie in the bid itself: no offer and no waiting cures them"""
@@ -35,7 +36,7 @@ def rests_until(row: JobRow) -> int:
     Its buyer's waiting time counts for the first match; after a skipped one it has at least a minute from
     its acceptance; an order whose lease was lost or refused may rest as long as its bids are valid.
     """
-    valid = min(row.bid.start_by, row.bid.valid_until) - INCLUSION_SECONDS
+    valid = max(min(way.bid.start_by, way.bid.valid_until) for way in row.ways) - INCLUSION_SECONDS
     if row.next_attempt > 0:
         return valid
     wait = max(row.wait_until, row.accepted_at + REMATCH_SECONDS) if row.leases else row.wait_until

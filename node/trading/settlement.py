@@ -2,34 +2,45 @@
 
 The node signs only where the bid named it as signer, never beyond the time that the lease stood open,
 never less than before, and nothing after a last receipt. A lease whose agent fell silent ends with a last
-receipt at what was reported, so that the rest is refunded without waiting for the grace period. Every
-decision is made inside the unit of work that keeps it, so that two reports at once cannot cross.
+receipt at what was reported, so that the rest is refunded without waiting for the grace period. A replica's
+usage is kept but not signed before the jury's verdict; then one last receipt pays who showed a result
+and was not convicted. Every decision is made inside the unit of work that keeps it, so that two reports
+at once cannot cross.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ledger.books.books import Books
-from ledger.books.rows import LeaseRow
+from ledger.books.rows import JobRow, LeaseRow
 from ledger.books.unit_of_work import Unit
 from ledger.chain.keys import Signer
 from ledger.chain.signatures import recover
 from ledger.chain.typed_data import Domain, receipt_digest
 from ledger.market.errors import LostRace, Rejected
-from ledger.market.facts import AgentLost, ReceiptCosigned, UsageReported
+from ledger.market.facts import AgentLost, BidWithdrawn, ReceiptCosigned, UsageReported
 from ledger.market.identity import NO_DIGEST, LeaseId, text
 from ledger.market.instructions import CloseLease, Instruction, SettleReceipt
 from ledger.market.lease import Lease
-from ledger.market.lifecycle import LeaseState
+from ledger.market.lifecycle import CANCELLED_BY_BUYER, LeaseState
 from ledger.market.money import MILLISECONDS, RATE_DIVISOR
-from ledger.market.outbox import IntentState
 from ledger.market.policy import Policy
 from ledger.market.receipt import SignedReceipt, UsageReceipt
+from node.trading.open_lease import (
+    as_lease,
+    check_bound,
+    check_not_continued,
+    check_open,
+    check_unclaimed,
+    is_being_continued,
+    known_lease,
+    payable,
+)
+from node.trading.wishing import wish_again
 
 CLOSE_MARGIN_SECONDS = 2
 INTERIM_SECONDS = 600
 """an open lease's best receipt is settled at least this often, so that a provider's exposure is bounded"""
-REPEAT_SECONDS = 60
-"""a wish that took no effect is wished again after this long, after twice as long the next time, and so on"""
 
 
 class Settlement:
@@ -42,26 +53,30 @@ class Settlement:
         self._policy = policy
 
     def report(self, fact: UsageReported) -> SignedReceipt | None:
-        """Take an agent's usage report; the co-signed receipt, or None while another signer must sign.
+        """Take an agent's usage report; the co-signed receipt, or None while nobody here may sign: another
+        signer must, or a verdict or the decision of a claim is awaited.
 
-        A report that a receipt already covers, or that comes after a last one, is answered with it.
+        A report that a receipt already covers, or that comes after a last one, is answered with it; so is
+        one on a lease that is being continued, which tells the agent that its signer is there.
         """
         with self._books.transaction() as unit:
-            row = _known(unit, fact.lease)
+            row = known_lease(unit.queries, fact.lease)
             known = row.receipt
             if known is not None and _covers(known.receipt, fact):
                 return known
-            _check_open(row)
+            check_open(row)
             if row.agent_lost_at is not None:
                 raise LostRace("lease-ended", "The lease was ended as its agent was silent.", "Stop the job.")
-            _check_bound(row, fact.milliseconds, fact.at)
+            check_bound(row, fact.milliseconds, fact.at)
             unit.record(fact)
-            return self._cosign(unit, row, fact, fact.at) if self._signs(row) else None
+            if self._may_sign(unit, row):
+                return self._cosign(unit, row, fact, fact.at)
+            return known if is_being_continued(unit.queries, row) else None
 
     def accept(self, signed: SignedReceipt, at: int) -> None:
         """Take a receipt that the bid's signer signed elsewhere."""
         with self._books.transaction() as unit:
-            row = _known(unit, signed.receipt.lease)
+            row = known_lease(unit.queries, signed.receipt.lease)
             if recover(receipt_digest(self._domain, signed.receipt), signed.signature) != row.terms.signer:
                 raise Rejected(
                     "bad-signature",
@@ -70,30 +85,69 @@ class Settlement:
                 )
             if row.receipt == signed:
                 return
-            _check_open(row)
-            _check_bound(row, signed.receipt.milliseconds, at)
+            check_open(row)
+            check_unclaimed(row)
+            check_not_continued(unit.queries, row)
+            check_bound(row, signed.receipt.milliseconds, at)
             self._keep(unit, row, signed, at)
 
     def give_up(self, lease: LeaseId, at: int) -> None:
-        """The agent of an open lease is lost: end the lease at what was reported, where we may sign."""
+        """The agent of an open lease is lost: end the lease at what was reported, where we may sign.
+
+        Not so a replica's, which the node cannot end: its agent may come back, and show its result in time.
+        """
         with self._books.transaction() as unit:
-            row = _known(unit, lease)
-            ended = row.receipt is not None and row.receipt.receipt.last
-            if row.state is not LeaseState.ACTIVE or row.agent_lost_at is not None or ended:
+            row = known_lease(unit.queries, lease)
+            over = row.state is not LeaseState.ACTIVE or row.agent_lost_at is not None or _ended(row)
+            if over or row.undecided or is_being_continued(unit.queries, row):
                 return
             unit.record(AgentLost(lease=row.id, provider=row.terms.provider, at=at))
-            if self._signs(row):
+            if self._may_sign(unit, row):
                 self._cosign(unit, row, _final_report(row, at), at)
+
+    def end(self, job: JobRow, rows: Sequence[LeaseRow], at: int) -> None:
+        """End the open leases `rows` of a job for its buyer: each with a last receipt at what was reported,
+        and no further attempt. `LostRace` or `Rejected`, and nothing is ended, where one cannot be."""
+        with self._books.transaction() as unit:
+            for row in (known_lease(unit.queries, row.id) for row in rows):
+                if not _ended(row):
+                    self._check_endable(unit, row)
+                    self._cosign(unit, row, _final_report(row, at), at)
+            cause = "The buyer ended the job."
+            unit.record(BidWithdrawn(job=job.job, code=CANCELLED_BY_BUYER, cause=cause, at=at))
 
     def sweep(self, at: int) -> None:
         """Wish for what is due on every open lease: an unsettled receipt, or the close after its end."""
-        for row in self._books.queries.leases(states=(LeaseState.ACTIVE,)):
-            due = self._due(row, at)
-            if due is not None:
-                self._wish(*due, at)
+        queries = self._books.queries
+        continued = {row.continues for row in queries.leases(states=(LeaseState.PLANNED,))}
+        for row in queries.leases(states=(LeaseState.ACTIVE,)):
+            if row.undecided or row.claim is not None or row.id in continued:
+                continue
+            if _is_judged(row) and self._signs(row) and not _ended(row):
+                self._pay_replica(row.id, at)
+            elif (due := self._due(row, at)) is not None:
+                wish_again(self._books, *due, at)
+
+    def _pay_replica(self, lease: LeaseId, at: int) -> None:
+        """The jury has decided: the last receipt of a replica that showed its result, where we sign."""
+        with self._books.transaction() as unit:
+            row = known_lease(unit.queries, lease)
+            if _is_judged(row) and not _ended(row) and self._may_sign(unit, row):
+                self._cosign(unit, row, _final_report(row, at), at)
+
+    def _check_endable(self, unit: Unit, row: LeaseRow) -> None:
+        if not self._signs(row):
+            raise Rejected(
+                "not-the-signer",
+                f"{text(row.terms.signer)} signs for the lease {text(row.id)}, not this node.",
+                "End it with the buyer's terminate transaction, or sign its last receipt yourself.",
+            )
+        check_open(row)
+        check_unclaimed(row)
+        check_not_continued(unit.queries, row)
 
     def _due(self, row: LeaseRow, at: int) -> tuple[str, Instruction] | None:
-        lease = _as_lease(row)
+        lease = as_lease(row)
         over = at >= lease.closable_at(self._policy.grace) + CLOSE_MARGIN_SECONDS
         best = self._settleable(row, lease)
         if best is not None and (over or best.receipt.last or _interim_due(row, best.receipt)):
@@ -119,19 +173,11 @@ class Settlement:
         news = due >= row.paid if best.receipt.last else due > row.paid
         return best if news else None
 
-    def _wish(self, name: str, instruction: Instruction, at: int) -> None:
-        """Wish once, and again only where the last wish is done with and long took no effect."""
-        tries, key = 1, name
-        while (known := self._books.queries.intent(key)) is not None:
-            waits = known.state in (IntentState.PENDING, IntentState.SENT)
-            if waits or 0 <= at - known.created_at < REPEAT_SECONDS * tries:
-                return
-            tries, key = tries + 1, f"{name}:{tries + 1}"
-        with self._books.transaction() as unit:
-            unit.wish(key, instruction, at)
-
     def _signs(self, row: LeaseRow) -> bool:
         return row.terms.signer == self._key.address
+
+    def _may_sign(self, unit: Unit, row: LeaseRow) -> bool:
+        return self._signs(row) and payable(row) and not is_being_continued(unit.queries, row)
 
     def _cosign(self, unit: Unit, row: LeaseRow, fact: UsageReported, at: int) -> SignedReceipt:
         before = row.receipt.receipt.milliseconds if row.receipt is not None else 0
@@ -165,7 +211,7 @@ def _covers(receipt: UsageReceipt, fact: UsageReported) -> bool:
 
 def _final_report(row: LeaseRow, at: int) -> UsageReported:
     """What was reported last, as the last report; within the end that a buyer's termination set."""
-    usage, end = row.usage, _as_lease(row).seconds() * MILLISECONDS
+    usage, end = row.usage, as_lease(row).seconds() * MILLISECONDS
     return UsageReported(
         lease=row.id,
         milliseconds=min(usage.milliseconds, end) if usage else 0,
@@ -182,37 +228,11 @@ def _interim_due(row: LeaseRow, best: UsageReceipt) -> bool:
     return best.milliseconds - settled >= INTERIM_SECONDS * MILLISECONDS
 
 
-def _known(unit: Unit, lease: LeaseId) -> LeaseRow:
-    row = unit.queries.lease(lease)
-    if row is None:
-        raise Rejected("unknown-lease", f"There is no lease {text(lease)}.", "Read the chain again.")
-    return row
+def _ended(row: LeaseRow) -> bool:
+    """Whether a last receipt was signed."""
+    return row.receipt is not None and row.receipt.receipt.last
 
 
-def _check_open(row: LeaseRow) -> None:
-    if row.state is LeaseState.CLOSED:
-        raise LostRace("lease-ended", f"The lease {text(row.id)} is closed.", "Stop its job.")
-    if row.state is not LeaseState.ACTIVE:
-        raise LostRace(
-            "lease-not-active",
-            f"The lease {text(row.id)} is {row.state.value} as far as this node has followed the chain.",
-            "Wait until it is open.",
-        )
-
-
-def _check_bound(row: LeaseRow, milliseconds: int, at: int) -> None:
-    allowed = _as_lease(row).billable(milliseconds, at)
-    if allowed < milliseconds:
-        raise Rejected(
-            "usage-beyond-bound",
-            f"{milliseconds} ms are reported, {allowed} ms are possible at the node's time {at}.",
-            "Report at most the time that the lease stood open; if this repeats, set your clock.",
-            allowed=allowed,
-        )
-
-
-def _as_lease(row: LeaseRow) -> Lease:
-    assert row.start is not None
-    return Lease(
-        terms=row.terms, start=row.start, escrow=row.escrow, paid=row.paid, ended_after=row.ended_after
-    )
+def _is_judged(row: LeaseRow) -> bool:
+    """Whether this open lease is a replica that showed its result and that the jury did not convict."""
+    return row.agree > 0 and payable(row)

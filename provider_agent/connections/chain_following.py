@@ -41,6 +41,12 @@ class ChainFollowing:
         self._head = b""
         self.caught_up = False
 
+    @property
+    def read_to(self) -> int:
+        """The number of the block up to which all events were read; -1 before the first."""
+        cursor = self._store.cursor()
+        return -1 if cursor is None else cursor.block.number
+
     async def step(self) -> None:
         """Read the blocks that are new; where nothing is, that is one question."""
         while True:
@@ -68,7 +74,7 @@ class ChainFollowing:
             for lease in self._store.opened_above(fact.to.number):
                 self._leases.feed(lease, LeaseUnmined(at=at))
             return
-        for news in news_of((one.event for one in fact.events), self._provider, at):
+        for news in news_of([one.event for one in fact.events], self._provider, at):
             match news:
                 case LeaseNews():
                     self._tell(news, fact.block.number)
@@ -80,6 +86,7 @@ class ChainFollowing:
                     continue
 
     def _tell(self, news: LeaseNews, block: int) -> None:
-        self._leases.feed(news.lease, news.stimulus, block if news.opens else None)
+        if news.stimulus is not None:
+            self._leases.feed(news.lease, news.stimulus, block if news.opens else None)
         if news.paid is not None:
             self._store.keep_paid(news.lease, news.paid)

@@ -20,20 +20,20 @@ _END_S = 5.0
 
 
 class LogShipping:
-    """Follows the logs of running leases."""
+    """Follows the logs of running leases; `container` is the lease that the container is named after."""
 
     def __init__(self, node: NodeClient, runtime: Runtime) -> None:
         self._node = node
         self._runtime = runtime
         self._following: dict[LeaseId, asyncio.Task[None]] = {}
 
-    def follow(self, lease: LeaseId, failed: Callable[[MarketError], None]) -> None:
+    def follow(self, lease: LeaseId, container: LeaseId, failed: Callable[[MarketError], None]) -> None:
         """Ship the log while the job runs; of no effect where that is under way."""
         task = self._following.get(lease)
         if task is None or task.done():
-            self._following[lease] = asyncio.create_task(self._follow(lease, failed))
+            self._following[lease] = asyncio.create_task(self._follow(lease, container, failed))
 
-    async def finish(self, lease: LeaseId) -> None:
+    async def finish(self, lease: LeaseId, container: LeaseId) -> None:
         """Ship what is left of the log of a job that ended."""
         task = self._following.pop(lease, None)
         if task is not None:
@@ -41,7 +41,7 @@ class LogShipping:
             task.cancel()
         # A container that is lost has no log to read.
         with contextlib.suppress(Rejected):
-            await self._ship(lease, follow=False)
+            await self._ship(lease, container, follow=False)
 
     def forget(self, lease: LeaseId) -> None:
         """Stop following."""
@@ -54,18 +54,20 @@ class LogShipping:
         for lease in list(self._following):
             self.forget(lease)
 
-    async def _follow(self, lease: LeaseId, failed: Callable[[MarketError], None]) -> None:
+    async def _follow(
+        self, lease: LeaseId, container: LeaseId, failed: Callable[[MarketError], None]
+    ) -> None:
         try:
-            await self._ship(lease, follow=True)
+            await self._ship(lease, container, follow=True)
         except MarketError as exc:
             failed(exc)
 
-    async def _ship(self, lease: LeaseId, *, follow: bool) -> None:
+    async def _ship(self, lease: LeaseId, container: LeaseId, *, follow: bool) -> None:
         offset = await self._node.append_log(lease, 0, b"")
         buffer = _Buffer(asyncio.get_running_loop())
 
         def read() -> None:
-            buffer.fill(self._runtime.logs(lease, offset=offset, follow=follow))
+            buffer.fill(self._runtime.logs(container, offset=offset, follow=follow))
 
         threading.Thread(target=read, daemon=True, name=f"log-{lease.hex()[:8]}").start()
         try:

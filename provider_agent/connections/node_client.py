@@ -45,6 +45,8 @@ class Identity:
 
     domain: Domain
     key: Signer
+    provider: Address | None = None
+    """whom the key acts for, None for itself"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +180,15 @@ class NodeClient:
                 answer = _json(await self._send("PATCH", path, content=piece, headers=headers))
                 offset = int(answer["offset"])
 
+    async def reputation(self, provider: Address) -> Plain | None:
+        """What the node makes of the provider's record on the chain; None where it knows no such one."""
+        try:
+            shown = _json(await self._send("GET", f"/v1/providers/{text(provider)}", signed=False))
+        except Rejected:
+            return None
+        found = shown.get("reputation")
+        return found if isinstance(found, dict) else None
+
     def socket_url(self) -> str:
         """The address of the agent's WebSocket, signed anew."""
         nonce, deadline, signature = self._signed("GET", _AGENT_PATH, b"")
@@ -185,6 +196,8 @@ class NodeClient:
             f"address={text(self._identity.key.address)}&nonce={nonce}"
             f"&deadline={deadline}&signature={text(signature)}"
         )
+        if self._identity.provider is not None:
+            query += f"&provider={text(self._identity.provider)}"
         scheme, rest = self._url.split("://", 1)
         return f"{'wss' if scheme == 'https' else 'ws'}://{rest}{_AGENT_PATH}?{query}"
 

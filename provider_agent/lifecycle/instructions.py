@@ -1,6 +1,7 @@
 """What the machine wants done about one lease; each may be carried out twice, except a start.
 
-`Settle` and `Release` become outbox intents with one key a lease, so wishing them again changes nothing.
+What goes to the chain becomes an outbox intent under a key of the lease, so that wishing it again while it
+is under way changes nothing.
 """
 
 from dataclasses import dataclass
@@ -79,6 +80,55 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Claim pay up to `milliseconds` in all, or up to `free` where `bond` base units cannot be paid."""
+
+    milliseconds: int
+    free: int
+    bond: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finalize:
+    """Have the contract decide our claim, its window being over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashOutputs:
+    """Compute the result of an ended replica, draw a salt; answer `ResultHashed`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """Give the jury the commitment to our result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reveal:
+    """Give the jury our result and its salt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskJury:
+    """Read what the jury has of all replicas; answer `JuryRead`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decide:
+    """Have the jury judge the replicas."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resize:
+    """Give the running container the limits of this lease's job; answer `Resized`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detach:
+    """Stop following the container under this lease's name; it runs on under the next one's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AskContract:
     """Ask whether the lease is open; answer `LeaseStands` where it is."""
 
@@ -101,6 +151,15 @@ Instruction = (
     | ReportPhase
     | Settle
     | Release
+    | Claim
+    | Finalize
+    | HashOutputs
+    | Commit
+    | Reveal
+    | AskJury
+    | Decide
+    | Resize
+    | Detach
     | AskContract
     | Cleanup
 )

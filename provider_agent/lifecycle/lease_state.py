@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ledger.market.facts import JobPhase, OutputFile
-from ledger.market.identity import LeaseId
+from ledger.market.identity import Digest, LeaseId
 from ledger.market.lease import Lease, LeaseTerms
 from ledger.market.policy import Policy
 from ledger.market.receipt import SignedReceipt
 from provider_agent.metering import RunTimes, elapsed_ms
 
 MS = 1_000
+NO_LEASE = LeaseId(b"")
 
 
 class Stage(StrEnum):
@@ -27,7 +28,9 @@ class Stage(StrEnum):
     STOPPING = "stopping"
     COLLECTING = "collecting"
     REPORTING = "reporting"
+    JUDGING = "judging"
     SETTLING = "settling"
+    CLAIMING = "claiming"
     RELEASING = "releasing"
     CLEANING = "cleaning"
     GONE = "gone"
@@ -59,6 +62,7 @@ class Pace:
     slack: int = 5_000
     settle_patience: int = 30_000
     last_receipt_patience: int = 600_000
+    claim_patience: int = 120_000
     prepare_limit: int = 600_000
     unmined_patience: int = 30_000
     closed_patience: int = 30_000
@@ -67,12 +71,50 @@ class Pace:
     @classmethod
     def of(cls, policy: Policy) -> "Pace":
         """The pace of a market with this policy."""
-        return cls(interval=policy.receipt_interval * MS, grace=policy.grace * MS)
+        interval = policy.receipt_interval * MS
+        return cls(
+            interval=interval,
+            grace=policy.grace * MS,
+            last_receipt_patience=max(30_000, 3 * interval),
+        )
 
     @property
     def margin(self) -> int:
-        """How long before anybody may close it a job is stopped, so that its last receipt still counts."""
-        return min(20_000, self.grace // 3)
+        """How long before anybody may close it a job is stopped, so that its last receipt still counts,
+        or a claim still opens."""
+        return min(300_000, self.grace // 3)
+
+    @property
+    def jury_window(self) -> int:
+        """How long the jury waits for commitments, and then for results."""
+        return 2 * self.interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaResult:
+    """What a replica commits to: the hash of what it left, and the salt that hides it until it is shown."""
+
+    hash: Digest
+    salt: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """A lease's case before the jury: `agree` equal results of `members` (in the order of their number)
+    decide. `result` is kept before the commitment to it is sent; `commits` and `results` are what the jury
+    has of all members. `complete_at` is when all results were first seen."""
+
+    agree: int
+    members: tuple[LeaseTerms, ...]
+    result: ReplicaResult | None = None
+    committed: bool = False
+    revealed: bool = False
+    commits: int = 0
+    results: tuple[Digest, ...] = ()
+    complete_at: int | None = None
+    ask_at: int = 0
+    metered: bool = False
+    """the node knows how long the job ran, so that it can sign for it once the jury has decided"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +122,9 @@ class LeaseState:
     """One lease as this agent has it; times are milliseconds since 1970, but `start` (chain, seconds).
 
     `told` is the last phase that the node acknowledged, `receipt` the best co-signed one, `settled` the
-    milliseconds that the chain has paid. `unmined_at` is set while a reorganisation has the lease undone.
+    milliseconds that the chain has paid. `unmined_at` is set while a reorganisation has the lease undone,
+    `undecided` while a replica is not judged. `adopted` is the first of the leases that this one continues:
+    container and volumes carry its name. No time before `not_before` is billed on this lease.
     """
 
     id: LeaseId
@@ -107,11 +151,37 @@ class LeaseState:
     disowned: bool = False
     outputs: tuple[OutputFile, ...] = ()
     missing: tuple[str, ...] = ()
+    collected: bool = False
+    collecting_at: int | None = None
+    adopted: LeaseId = NO_LEASE
+    not_before: int = 0
+    unread: bool = False
+    """adopted, and its own document was not judged yet"""
+    unsized: bool = False
+    """adopted, and the container has the limits of the lease before"""
+    remark: Ending | None = None
+    """what of the lease could not be had, though its job runs"""
+    undecided: bool = False
+    replica: Replica | None = None
+    claim_until: int | None = None
+    """the chain's second from which our claim can be finalised; None while there is none"""
+    contested: bool = False
 
     @property
     def lease(self) -> Lease:
         """The kernel's view, for its bounds."""
-        return Lease(terms=self.terms, start=self.start, escrow=self.escrow, ended_after=self.ended_after)
+        return Lease(
+            terms=self.terms,
+            start=self.start,
+            escrow=self.escrow,
+            ended_after=self.ended_after,
+            undecided=self.undecided,
+        )
+
+    @property
+    def container(self) -> LeaseId:
+        """The lease that container and volumes are named after."""
+        return self.adopted or self.id
 
     @property
     def open(self) -> bool:
@@ -130,9 +200,20 @@ class LeaseState:
         """The moment from which anybody may close the lease."""
         return (self.start + self.lease.seconds()) * MS + grace
 
+    def commit_until(self, pace: Pace) -> int:
+        """The last moment at which the jury takes a replica's commitment."""
+        return (self.start + self.lease.seconds()) * MS + pace.jury_window
+
+    def deadline(self, pace: Pace, share: int = 1) -> int:
+        """The moment by which its job must have ended, or only 1/`share` of the time kept for what
+        follows is left: a receipt, a claim, or a replica's commitment."""
+        if self.undecided:
+            return self.commit_until(pace) - min(20_000, pace.interval) // share
+        return self.closable_at(pace.grace) - pace.margin // share
+
     def stop_at(self, pace: Pace) -> int:
         """The moment at which its job must stop: its full duration, or sooner where it began late."""
-        latest = self.closable_at(pace.grace) - pace.margin
+        latest = self.deadline(pace)
         if self.started_at is None:
             return latest
         return min(latest, self.started_at + self.lease.seconds() * MS)

@@ -8,14 +8,18 @@ from dataclasses import replace
 from typing import Final
 
 from ledger.market.facts import JobPhase
+from provider_agent.lifecycle import judging
+from provider_agent.lifecycle.claiming import retry_claiming
 from provider_agent.lifecycle.instructions import (
     CollectOutputs,
     FetchDocument,
     Instruction,
     Observe,
     Prepare,
+    Release,
     ReportPhase,
     ReportUsage,
+    Resize,
     StopContainer,
 )
 from provider_agent.lifecycle.lease_state import MS, LeaseState, Pace, Stage
@@ -29,12 +33,12 @@ from provider_agent.lifecycle.transitions import (
     Step,
     clean,
     cleaning,
-    closing,
     closing_step,
     enter,
     give_up,
     out_of_patience,
     stop,
+    unpaid,
 )
 
 
@@ -42,6 +46,12 @@ def tick(state: LeaseState, at: int, pace: Pace) -> Step:
     """The step that time `at` (milliseconds) brings."""
     if state.stage is Stage.GONE:
         return state, ()
+    state, case = judging.tick(state, at, pace)
+    state, others = _tick(state, at, pace)
+    return state, (*case, *others)
+
+
+def _tick(state: LeaseState, at: int, pace: Pace) -> Step:
     unmined = state.unmined_at is not None and at - state.unmined_at > pace.unmined_patience
     if state.stage is Stage.RUNNING:
         return _tick_running(state, at, pace, unmined=unmined)
@@ -56,21 +66,32 @@ def _tick_running(state: LeaseState, at: int, pace: Pace, *, unmined: bool) -> S
     reasons = (
         (unmined, VANISHED),
         (at >= state.stop_at(pace), DURATION),
-        (at - state.receipt_at > 2 * pace.interval + pace.slack, UNSIGNED),
+        (not state.undecided and at - state.receipt_at > 2 * pace.interval + pace.slack, UNSIGNED),
     )
     for holds, why in reasons:
         if holds:
             return stop(state, at, why, pace)
-    instructions: list[Instruction] = []
-    if state.told is not JobPhase.RUNNING and at >= state.retry_at:
-        state = replace(state, retry_at=at + pace.retry)
-        instructions.append(ReportPhase(phase=JobPhase.RUNNING))
-    if at >= state.usage_at:
-        # A report that failed is made again soon; an answered one waits for the next interval.
-        pause = pace.interval if state.receipt_at >= state.usage_at - pace.interval else pace.retry
-        state = replace(state, usage_at=at + pause)
-        instructions.append(ReportUsage(milliseconds=state.billable(at), last=False))
-    return state, tuple(instructions)
+    state, again = _retry_told(state, at, pace)
+    if at < state.usage_at:
+        return state, again
+    # A report that failed is made again soon; an answered one, or one that nobody signs while a replica
+    # runs, waits for the next interval.
+    answered = state.undecided or state.receipt_at >= state.usage_at - pace.interval
+    state = replace(state, usage_at=at + (pace.interval if answered else pace.retry))
+    return state, (*again, ReportUsage(milliseconds=state.billable(at), last=False))
+
+
+def _retry_told(state: LeaseState, at: int, pace: Pace) -> Step:
+    """What a running job's lease still owes to the node, or to the container that it took over."""
+    wanted: tuple[tuple[bool, Instruction], ...] = (
+        (state.told is not JobPhase.RUNNING, ReportPhase(phase=JobPhase.RUNNING)),
+        (state.unread, FetchDocument()),
+        (state.unsized and not state.unread, Resize()),
+    )
+    instructions = tuple(one for needed, one in wanted if needed)
+    if not instructions or at < state.retry_at:
+        return state, ()
+    return replace(state, retry_at=at + pace.retry), instructions
 
 
 def _retry_unstarted(state: LeaseState, at: int, pace: Pace) -> Step:
@@ -100,9 +121,10 @@ def _retry_stopping(state: LeaseState, _at: int, _pace: Pace) -> Step:
 def _retry_finishing(state: LeaseState, at: int, pace: Pace) -> Step:
     if state.closed_at is not None and at - state.closed_at > pace.closed_patience:
         return clean(state, at)
-    # A node that stays away must not cost the provider its pay.
-    if at >= state.closable_at(pace.grace) - pace.margin // 4:
-        return enter(state, Stage.SETTLING, at), closing(state)
+    # A node that stays away must not cost the provider its pay; a replica is judged before it is paid.
+    waits = state.undecided or state.closed_at is not None
+    if not waits and out_of_patience(state, at, pace):
+        return closing_step(enter(state, Stage.SETTLING, at), at, pace)
     if state.stage is Stage.COLLECTING:
         return state, (CollectOutputs(),)
     return state, (ReportPhase(phase=state.final_phase),)
@@ -111,14 +133,18 @@ def _retry_finishing(state: LeaseState, at: int, pace: Pace) -> Step:
 def _retry_settling(state: LeaseState, at: int, pace: Pace) -> Step:
     if state.receipt is not None and state.receipt.receipt.last:
         due = at - max(state.since, state.settle_at or 0) >= pace.settle_patience
-        return closing_step(state, at) if due else (state, ())
+        return closing_step(state, at, pace) if due else (state, ())
     if out_of_patience(state, at, pace):
-        return closing_step(state, at)
+        return closing_step(state, at, pace)
     return state, (ReportUsage(milliseconds=state.billable(at), last=True),)
 
 
+def _retry_judging(state: LeaseState, _at: int, _pace: Pace) -> Step:
+    return state, ()
+
+
 def _retry_releasing(state: LeaseState, _at: int, _pace: Pace) -> Step:
-    instructions = closing(state)
+    instructions: tuple[Instruction, ...] = () if state.undecided else unpaid(state) or (Release(),)
     if state.told is None or not state.told.final:
         instructions = (ReportPhase(phase=state.final_phase), *instructions)
     return state, instructions
@@ -141,7 +167,9 @@ _RETRIES: Final[dict[Stage, Callable[[LeaseState, int, Pace], Step]]] = {
     Stage.STOPPING: _retry_stopping,
     Stage.COLLECTING: _retry_finishing,
     Stage.REPORTING: _retry_finishing,
+    Stage.JUDGING: _retry_judging,
     Stage.SETTLING: _retry_settling,
+    Stage.CLAIMING: retry_claiming,
     Stage.RELEASING: _retry_releasing,
     Stage.CLEANING: _retry_cleaning,
     Stage.GONE: _retry_gone,

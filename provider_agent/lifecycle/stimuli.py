@@ -6,22 +6,25 @@ Times `at` are milliseconds since 1970 by the agent's clock.
 from dataclasses import dataclass
 
 from ledger.market.facts import JobPhase, OutputFile
-from ledger.market.identity import LeaseId
+from ledger.market.identity import Digest, LeaseId
 from ledger.market.lease import LeaseTerms
 from ledger.market.receipt import SignedReceipt
-from provider_agent.lifecycle.lease_state import Ending
+from provider_agent.lifecycle.lease_state import Ending, Replica
 from provider_agent.runtimes.base import Phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseSeen:
-    """The chain opened a lease for this provider; `start` in seconds, `escrow` in base units."""
+    """The chain opened a lease for this provider; `start` in seconds, `escrow` in base units. It may
+    continue another one, or be a replica that a jury will judge."""
 
     at: int
     id: LeaseId
     terms: LeaseTerms
     start: int
     escrow: int
+    continues: LeaseId | None = None
+    replica: Replica | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +51,71 @@ class LeaseTerminated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseEnded:
-    """The chain closed the lease, or does not know it any more."""
+    """The chain closed the lease, or does not know it any more; `agreed` where a last receipt did."""
 
     at: int
+    agreed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedOver:
+    """The chain closed the lease and opened the next one in its place, in one call."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimStands:
+    """Our claim is open, or contested; it can be finalised from `until` on (chain, seconds)."""
+
+    at: int
+    until: int
+    contested: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseJudged:
+    """The jury judged the replica; `ended_after` seconds from its start it counts as ended."""
+
+    at: int
+    guilty: bool
+    ended_after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultHashed:
+    """The ended replica's result, with a fresh salt; the first salt is the one that is kept."""
+
+    at: int
+    result: Digest
+    salt: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultTaken:
+    """The jury took our commitment, or (`revealed`) our result."""
+
+    at: int
+    revealed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JuryRead:
+    """What the jury has: whether our commitment and result, how many commitments, which results."""
+
+    at: int
+    committed: bool
+    revealed: bool
+    commits: int
+    results: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resized:
+    """The container has the lease's limits; `remark` says what of them it could not get."""
+
+    at: int
+    remark: Ending | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +128,12 @@ class UsageSettled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentJudged:
-    """The job document came and was checked; `refusal` says what is against running it."""
+    """The job document came and was checked; `refusal` says what is against running it, `remark` what of
+    it cannot be had while it runs on."""
 
     at: int
     refusal: Ending | None
+    remark: Ending | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +184,14 @@ class ReceiptReceived:
 
     at: int
     signed: SignedReceipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageTaken:
+    """The node keeps our report of usage, and nobody has signed for it yet."""
+
+    at: int
+    last: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +246,13 @@ Stimulus = (
     | LeaseUnmined
     | LeaseTerminated
     | LeaseEnded
+    | HandedOver
+    | ClaimStands
+    | LeaseJudged
+    | ResultHashed
+    | ResultTaken
+    | JuryRead
+    | Resized
     | UsageSettled
     | DocumentJudged
     | Prepared
@@ -178,6 +260,7 @@ Stimulus = (
     | ContainerCreated
     | ContainerObserved
     | ReceiptReceived
+    | UsageTaken
     | Disowned
     | OutputsCollected
     | PhaseReported

@@ -6,6 +6,7 @@ Each commits to one stage and names what makes that stage true; none looks at th
 from dataclasses import replace
 from typing import Final
 
+from provider_agent.lifecycle.claiming import claim_of
 from provider_agent.lifecycle.instructions import (
     Cleanup,
     Instruction,
@@ -26,6 +27,13 @@ UNSIGNED: Final = Ending(code="receipts-missing", cause="The signer did not co-s
 INTERRUPTED: Final = Ending(
     code="interrupted-start", cause="The agent was interrupted while it started the job."
 )
+FINISHED: Final = Ending(code="lease-finished", cause="The signer signed the lease's last receipt.")
+JUDGED_WITHOUT: Final = Ending(
+    code="judged-without", cause="The replicas were judged before this one had a result."
+)
+CONVICTED: Final = Ending(
+    code="convicted", cause="Most replicas had another result; the lease's stake was burned."
+)
 LOST: Final = Ending(code="container-lost", cause="The job's container is not there any more.")
 TOO_LATE: Final = Ending(code="not-started-in-time", cause="The job could not be prepared in time.")
 
@@ -42,14 +50,16 @@ def enter(state: LeaseState, stage: Stage, at: int) -> LeaseState:
 def give_up(state: LeaseState, at: int, why: Ending) -> Step:
     """Nothing ran: the node hears why, and the buyer is refunded."""
     state = replace(enter(state, Stage.RELEASING, at), ending=why)
-    return state, (Cleanup(), ReportPhase(phase=state.final_phase), Release())
+    report = (Cleanup(), ReportPhase(phase=state.final_phase))
+    # A replica closes when it is judged, not before.
+    return state, report if state.undecided else (*report, Release())
 
 
 def stop(state: LeaseState, at: int, why: Ending, pace: Pace) -> Step:
     """End a running job, for the reason that will be reported; a job that is slow to go is not waited for
     so long that its last receipt would come too late."""
     state = replace(enter(state, Stage.STOPPING, at), ending=why)
-    left = (state.closable_at(pace.grace) - pace.margin // 2 - at) // MS
+    left = (state.deadline(pace, 2) - at) // MS
     return state, (StopContainer(grace=min(pace.stop_grace, max(0, left))),)
 
 
@@ -65,24 +75,30 @@ def cleaning(state: LeaseState) -> tuple[Instruction, ...]:
     return (ReportPhase(phase=state.final_phase), Cleanup())
 
 
-def closing(state: LeaseState) -> tuple[Instruction, ...]:
-    """How to end a lease by ourselves: first what is signed is paid, then the rest goes back."""
+def unpaid(state: LeaseState) -> tuple[Settle, ...]:
+    """The best receipt, where the chain has not paid it yet or it would close the lease."""
     receipt = state.receipt
-    unpaid = receipt is not None and receipt.receipt.milliseconds > state.settled
-    if receipt is not None and (receipt.receipt.last or unpaid):
-        return (Settle(signed=receipt),)
-    return (Release(),)
+    if receipt is None or not (receipt.receipt.last or receipt.receipt.milliseconds > state.settled):
+        return ()
+    return (Settle(signed=receipt),)
 
 
-def closing_step(state: LeaseState, at: int) -> Step:
-    """Do it, and remember when, so that it is not done every moment."""
-    instructions = closing(state)
-    if instructions == (Release(),):
-        return enter(state, Stage.RELEASING, at), instructions
-    return replace(state, settle_at=at), instructions
+def closing_step(state: LeaseState, at: int, pace: Pace) -> Step:
+    """End a lease by ourselves, and remember when that was tried, so that it is not done every moment:
+    first what is signed is paid, then what ran beyond it is claimed, else the rest goes back."""
+    if settle := unpaid(state):
+        return replace(state, settle_at=at), settle
+    if claim := claim_of(state, at, pace):
+        return enter(state, Stage.CLAIMING, at), (claim,)
+    return enter(state, Stage.RELEASING, at), (Release(),)
 
 
 def out_of_patience(state: LeaseState, at: int, pace: Pace) -> bool:
     """Whether to stop waiting for a last receipt and take what is signed."""
-    latest = min(state.since + pace.last_receipt_patience, state.closable_at(pace.grace) - pace.margin // 4)
-    return state.disowned or at >= latest
+    if state.disowned or at >= state.deadline(pace, 2):
+        return True
+    # A signer that let two intervals pass while the job ran has had its time already.
+    waiting_since = state.since if state.stage is Stage.SETTLING else None
+    if state.ending == UNSIGNED:
+        waiting_since = state.collecting_at
+    return waiting_since is not None and at - waiting_since >= pace.last_receipt_patience

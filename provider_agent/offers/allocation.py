@@ -6,7 +6,7 @@ once (an old and a new one) never promise the same core twice.
 
 from collections.abc import Callable
 
-from ledger.market.errors import Broken, Unavailable
+from ledger.market.errors import Unavailable
 from ledger.market.identity import Address, LeaseId
 from ledger.market.resource import Quantities
 from provider_agent.lifecycle.lease_state import LeaseState, Stage
@@ -37,10 +37,7 @@ class Allocation:
 
     def state(self, lease: LeaseId) -> LeaseState:
         """The lease's state; `Broken` where the agent does not know it."""
-        state = self._leases.get(lease)
-        if state is None:
-            raise Broken("unknown-lease", "An effect names an unknown lease.", "Report this as a defect.")
-        return state
+        return self._leases.known(lease)
 
     def house(self, lease: LeaseId) -> House:
         """What the agent can do for this lease."""

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 from ledger.market.errors import Rejected
+from ledger.market.money import escrow_for, rate_of
+from ledger.market.policy import Policy
 from ledger.market.ranges import unsigned
 from ledger.market.resource import LANE_LIMIT, Quantities
 from ledger.market.traits import FEATURES, GRADES, REGIONS, VENDORS, Traits, bit, bits, thermometer
 
 MIB_PER_GIB = 1_024
 PRICED_UNITS = 1_000
+_HOUR = 3_600
 # A container is kept apart by the kernel (namespaces, cgroups, seccomp): grade B of the design.
 CONTAINER_GRADE = "b"
 
@@ -132,6 +135,11 @@ def traits_of(
         gpu_memory_mib=first.memory if first else 0,
         model=first.model_tag if first else 0,
     )
+
+
+def hourly_lock(loan: Loan, policy: Policy) -> int:
+    """Base units of stake that leases of all that is lent would lock if each were for an hour."""
+    return policy.lock_for(escrow_for(rate_of(loan.ask, loan.capacity), _HOUR))
 
 
 def free_of(capacity: Quantities, taken: tuple[Quantities, ...]) -> Quantities:

@@ -5,7 +5,7 @@ owner's rules must permit the job. The answer is None, or the first thing that s
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ledger.market.bid import Bid
@@ -67,11 +67,13 @@ class Candidate:
     computed_bid: BidId
     computed_job: Digest
     model_tag: int
+    before: Job | None = None
+    """what the container runs that this lease takes over"""
 
 
 def judge(candidate: Candidate, house: House, rules: OwnersRules) -> Ending | None:
     """What is against running it, None where nothing is."""
-    for check in (_signed, _agreed, _said, _placed, _possible, _welcome):
+    for check in (_signed, _agreed, _same, _said, _placed, _possible, _welcome):
         why = next(check(candidate, house, rules), None)
         if why is not None:
             return why
@@ -102,12 +104,33 @@ def _agreed(candidate: Candidate, _house: House, _rules: OwnersRules) -> Iterato
         ("signer", terms.signer == bid.signer),
         ("want", terms.want == bid.want),
         ("duration", terms.duration == bid.duration),
+        ("member", terms.member < bid.members),
         ("rate", terms.rate <= bid.limit_rate),
         ("provider", bid.provider in (NOBODY, terms.provider)),
     )
     for name, holds in checks:
         if not holds:
             yield Ending(code="terms-differ", cause=f"The lease's {name} is not what the bid allows.")
+
+
+def _same(candidate: Candidate, _house: House, _rules: OwnersRules) -> Iterator[Ending]:
+    """A running container goes on with other limits, never with another job."""
+    before, job = candidate.before, candidate.job
+    if before is None:
+        return
+    resized = replace(
+        before,
+        cpu=job.cpu,
+        memory=job.memory,
+        disk=job.disk,
+        max_rate=job.max_rate,
+        max_seconds=job.max_seconds,
+        retry=job.retry,
+    )
+    if resized != job:
+        yield Ending(
+            code="other-job", cause="The lease's document is not the running job's with other sizes."
+        )
 
 
 def _said(candidate: Candidate, _house: House, _rules: OwnersRules) -> Iterator[Ending]:

@@ -31,9 +31,10 @@ _CALM_SECONDS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offering:
-    """Whose offer it is, and what it is made of and kept in."""
+    """Whose offer it is, who sends for it, and what it is made of and kept in."""
 
     provider: Address
+    sender: Address
     domain: Domain
     settings: ProviderSettings
     volumes: Path
@@ -56,6 +57,13 @@ class StandingOffer:
         """A node that was set up anew has no document of ours."""
         self._documented.clear()
         self._calm_until = 0
+
+    async def look(self, engine: EngineInfo) -> Loan:
+        """Find out what can be lent, before anything is promised."""
+        await self._fuel()
+        await self._wanted(engine)
+        assert self.loan is not None
+        return self.loan
 
     async def see_to_it(self, engine: EngineInfo, *, draining: bool) -> None:
         """Look at the machine, and wish for the offer that should stand."""
@@ -112,7 +120,7 @@ class StandingOffer:
                 elif name not in kept and registered:
                     unit.wish(f"cancel:{text(name)}", CancelOffer(offer=offer), at)
 
-        outbox = self._around.books.outbox(self._around.provider)
+        outbox = self._around.books.outbox(self._around.sender)
         failed = {
             intent.id
             for intent in outbox.intents(list(wishes.values()))
@@ -122,6 +130,6 @@ class StandingOffer:
 
     async def _fuel(self) -> None:
         """Gas for the first transaction, where the chain has a faucet."""
-        chain, provider = self._around.links.chain, self._around.provider
-        if await asyncio.to_thread(chain.coin_balance, provider) == 0:
-            await asyncio.to_thread(chain.faucet, provider)
+        chain, sender = self._around.links.chain, self._around.sender
+        if await asyncio.to_thread(chain.coin_balance, sender) == 0:
+            await asyncio.to_thread(chain.faucet, sender)

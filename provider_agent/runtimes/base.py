@@ -156,6 +156,13 @@ class Runtime(Protocol):
     def start(self, lease: bytes) -> ContainerState:
         """Start it from `CREATED`; `LostRace("container-started")` from any other phase."""
 
+    def resize(self, lease: bytes, *, cpus: int, memory_mib: int) -> None:
+        """Give the container other limits (milli-cores, MiB) while it runs; nothing if it is gone.
+
+        `Rejected("container-refused")` where the engine does not take them; `Unavailable("engine-failed")`
+        where the kernel does not, such as for memory that is in use.
+        """
+
     def inspect(self, lease: bytes) -> ContainerState | None:
         """Look; None where this agent has no container for the lease."""
 

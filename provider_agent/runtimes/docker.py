@@ -101,6 +101,13 @@ class DockerRuntime:
             api.start(name)
             return _state(api.inspect_container(name))
 
+    def resize(self, lease: bytes, *, cpus: int, memory_mib: int) -> None:
+        with self._engine.api("container") as api:
+            url = f"{api.base_url}/v{api.api_version}/containers/{container_name(lease)}/update"
+            answer = api.post(url, json=hardening.sizes(cpus, memory_mib), timeout=api.timeout)
+            if answer.status_code != requests.codes.not_found:
+                _raise_for_status(answer)
+
     def inspect(self, lease: bytes) -> ContainerState | None:
         with self._engine.api("container") as api:
             try:

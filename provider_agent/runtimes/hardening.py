@@ -84,6 +84,12 @@ def _limits(spec: ContainerSpec) -> dict[str, object]:
     }
 
 
+def sizes(cpus: int, memory_mib: int) -> dict[str, object]:
+    """The body of the API's container update: milli-cores, and MiB with no swap beside them."""
+    memory = memory_mib * _MIB
+    return {"NanoCpus": cpus * 1_000_000, "Memory": memory, "MemorySwap": memory}
+
+
 def _volumes(spec: ContainerSpec) -> list[Mount]:
     return [
         Mount(mount.target, mount.source, type="volume", no_copy=True)

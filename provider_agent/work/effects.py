@@ -10,31 +10,37 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from ledger.books.books import Books
 from ledger.chain.documents import document_hash
-from ledger.chain.typed_data import Domain, bid_id, lease_id, model_tag
-from ledger.market.errors import LostRace, MarketError, Rejected
+from ledger.chain.typed_data import Domain, bid_id, lease_id, model_tag, result_hash
+from ledger.market.errors import LostRace, MarketError, Rejected, Unavailable
 from ledger.market.facts import JobPhase
-from ledger.market.identity import LeaseId, text
-from ledger.market.instructions import ReleaseLease, SettleReceipt
+from ledger.market.identity import Digest, LeaseId, text
 from ledger.market.job import Job, job_from_plain
-from ledger.market.receipt import SignedReceipt
 from provider_agent.connections.links import Links
 from provider_agent.connections.log_shipping import LogShipping
 from provider_agent.connections.node_client import JobReport
 from provider_agent.lifecycle.instructions import (
     AskContract,
+    AskJury,
     Attach,
+    Claim,
     Cleanup,
     CollectOutputs,
+    Commit,
     CreateContainer,
+    Decide,
+    Detach,
     FetchDocument,
+    Finalize,
+    HashOutputs,
     Instruction,
     Observe,
     Prepare,
     Release,
     ReportPhase,
     ReportUsage,
+    Resize,
+    Reveal,
     Settle,
     StartContainer,
     StopContainer,
@@ -53,13 +59,17 @@ from provider_agent.lifecycle.stimuli import (
     PreparationFailed,
     Prepared,
     ReceiptReceived,
+    Resized,
+    ResultHashed,
     Stimulus,
+    UsageTaken,
 )
 from provider_agent.metering import UsageReport
 from provider_agent.offers.allocation import Allocation
 from provider_agent.offers.rules import Candidate, OwnersRules, judge
 from provider_agent.runtimes.base import ContainerState, Phase, Runtime
 from provider_agent.state_store import Sample
+from provider_agent.work.chain_effects import ChainEffects
 from provider_agent.work.job_files import JobFiles
 
 _log = logging.getLogger(__name__)
@@ -75,11 +85,12 @@ class Surroundings:
     domain: Domain
     rules: OwnersRules
     links: Links
-    books: Books
     runtime: Runtime
     files: JobFiles
     logs: LogShipping
+    chain: ChainEffects
     clock: Callable[[], float]
+    random_bytes: Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +99,6 @@ class Answers:
 
     allocation: Allocation
     feed: Callable[[LeaseId, Stimulus], None]
-    wished: Callable[[], None]
     failed: Callable[[str, MarketError], None]
 
 
@@ -123,7 +133,7 @@ class Effects:
 
     async def sample(self, lease: LeaseId) -> Sample:
         """Look at a job's counters, and keep the highest."""
-        found = await asyncio.to_thread(self._around.runtime.usage, lease)
+        found = await asyncio.to_thread(self._around.runtime.usage, self._container(lease))
         if found is not None:
             seen = Sample(cpu_ns=found.cpu_ns, peak_bytes=found.memory_peak_bytes)
             self._around.links.store.keep_sample(lease, seen)
@@ -138,14 +148,13 @@ class Effects:
             case FetchDocument():
                 return await self._fetch(lease)
             case Prepare():
-                await around.files.prepare(lease, self._job(lease), self._answers.allocation.images())
+                images = self._answers.allocation.images()
+                await around.files.prepare(self._container(lease), self._job(lease), images)
                 return Prepared(at=self._now())
             case CreateContainer():
-                spec = around.files.spec(lease, self._job(lease), around.links.store.devices(lease))
-                await asyncio.to_thread(around.runtime.create, spec)
-                return ContainerCreated(at=self._now())
+                return await self._create(lease)
             case StartContainer():
-                return self._saw(await asyncio.to_thread(around.runtime.start, lease))
+                return self._saw(await asyncio.to_thread(around.runtime.start, self._container(lease)))
             case Observe():
                 return await self._look(lease)
             case Attach():
@@ -160,10 +169,16 @@ class Effects:
                 return await self._collect(lease)
             case ReportPhase(phase=phase):
                 return await self._report_phase(lease, phase)
-            case Settle(signed=signed):
-                await self._settle(lease, signed)
-            case Release():
-                await self._release(lease)
+            case HashOutputs():
+                return await self._hash(lease)
+            case Resize():
+                return await self._resize(lease)
+            case Detach():
+                self._detach(lease)
+            case Settle() | Release() | Claim() | Finalize() | Commit() | Reveal() | Decide():
+                await around.chain.wish(lease, instruction)
+            case AskJury():
+                return await around.chain.ask_jury(lease, self._now())
             case AskContract():
                 found = await asyncio.to_thread(around.links.chain.lease_of, lease)
                 return LeaseStands(at=self._now()) if found else None
@@ -186,6 +201,9 @@ class Effects:
                 return await self._look_if_possible(lease)
             case ((Prepare() | CreateContainer()), Rejected()):
                 return PreparationFailed(at=at, why=why)
+            case Resize(), Rejected() | Unavailable(code="engine-failed"):
+                # The kernel does not take away memory that is in use, and the engine calls that its failure.
+                return Resized(at=at, remark=why)
             case ReportUsage(), LostRace(code="lease-ended"):
                 # A node that lags behind the chain says otherwise; only this word is final.
                 return Disowned(at=at, why=why)
@@ -193,6 +211,9 @@ class Effects:
                 return PhaseReported(at=at, phase=phase)
             case _:
                 return None
+
+    def _container(self, lease: LeaseId) -> LeaseId:
+        return self._answers.allocation.state(lease).container
 
     def _job(self, lease: LeaseId) -> Job:
         job = self._around.links.store.job(lease)
@@ -203,9 +224,10 @@ class Effects:
     async def _fetch(self, lease: LeaseId) -> Stimulus | None:
         node, domain = self._around.links.node, self._around.domain
         state = self._answers.allocation.state(lease)
-        if state.stage is not Stage.SEEN:
+        if state.stage is not Stage.SEEN and not state.unread:
             return None
-        terms = state.terms
+        terms, store = state.terms, self._around.links.store
+        before = store.job(lease) if state.unread else None
         bid = await node.bid_of(lease)
         plain = await node.document(bid.job)
         job = job_from_plain(plain)
@@ -219,12 +241,39 @@ class Effects:
             computed_bid=bid_id(domain, bid),
             computed_job=document_hash(plain),
             model_tag=model_tag(wanted.model) if wanted else 0,
+            before=before,
         )
         refusal = judge(candidate, self._answers.allocation.house(lease), self._around.rules)
+        if candidate.computed_bid == terms.bid:
+            store.keep_bid(lease, bid)
         if refusal is None:
-            devices = self._answers.allocation.devices(lease, wanted.count if wanted else 0)
-            self._around.links.store.keep_job(lease, job, devices)
-        return DocumentJudged(at=self._now(), refusal=refusal)
+            allotted = self._answers.allocation.devices(lease, wanted.count if wanted else 0)
+            store.keep_job(lease, job, store.devices(lease) if before else allotted)
+        return DocumentJudged(at=self._now(), refusal=refusal, remark=_unmet(before, job))
+
+    async def _create(self, lease: LeaseId) -> ContainerCreated:
+        around, state = self._around, self._answers.allocation.state(lease)
+        devices = around.links.store.devices(lease)
+        spec = around.files.spec(state.container, self._job(lease), devices, state.terms.member)
+        await asyncio.to_thread(around.runtime.create, spec)
+        return ContainerCreated(at=self._now())
+
+    async def _resize(self, lease: LeaseId) -> Resized:
+        job, container = self._job(lease), self._container(lease)
+        resize = self._around.runtime.resize
+        await asyncio.to_thread(resize, container, cpus=job.cpu, memory_mib=job.memory)
+        return Resized(at=self._now())
+
+    async def _hash(self, lease: LeaseId) -> ResultHashed:
+        """What a replica shows: how it ended and what it left. A job that was cut off left nothing that
+        others could have, so it gets a number of its own."""
+        state, random_bytes = self._answers.allocation.state(lease), self._around.random_bytes
+        if state.ending is None and state.exit_code is not None:
+            left = await asyncio.to_thread(self._around.files.left, state.container, self._job(lease))
+            result = result_hash(state.exit_code, left)
+        else:
+            result = Digest(random_bytes(32))
+        return ResultHashed(at=self._now(), result=result, salt=Digest(random_bytes(32)))
 
     def _saw(self, found: ContainerState | None) -> ContainerObserved:
         if found is None:
@@ -240,7 +289,7 @@ class Effects:
         return ContainerObserved(at=self._now(), container=container)
 
     async def _look(self, lease: LeaseId) -> ContainerObserved:
-        return self._saw(await asyncio.to_thread(self._around.runtime.inspect, lease))
+        return self._saw(await asyncio.to_thread(self._around.runtime.inspect, self._container(lease)))
 
     async def _look_if_possible(self, lease: LeaseId) -> ContainerObserved | None:
         try:
@@ -249,25 +298,27 @@ class Effects:
             return None
 
     async def _stop(self, lease: LeaseId, grace: int) -> ContainerObserved:
-        runtime = self._around.runtime
+        runtime, container = self._around.runtime, self._container(lease)
         if grace:
-            await asyncio.to_thread(runtime.stop, lease, grace)
+            await asyncio.to_thread(runtime.stop, container, grace)
         else:
-            await asyncio.to_thread(runtime.kill, lease)
+            await asyncio.to_thread(runtime.kill, container)
         return await self._look(lease)
 
     def _attach(self, lease: LeaseId) -> None:
-        self._around.logs.follow(lease, lambda exc: self._answers.failed("Attach", exc))
+        failed = self._answers.failed
+        self._around.logs.follow(lease, self._container(lease), lambda exc: failed("Attach", exc))
         task = self._watching.get(lease)
         if task is None or task.done():
             self._watching[lease] = asyncio.create_task(self._watch(lease))
 
     async def _watch(self, lease: LeaseId) -> None:
         """Wait for the exit, over restarts of the engine."""
+        container = self._container(lease)
         while True:
             try:
                 await self.sample(lease)
-                found = await asyncio.to_thread(self._around.runtime.wait, lease, _WATCH_S)
+                found = await asyncio.to_thread(self._around.runtime.wait, container, _WATCH_S)
             except MarketError as exc:
                 self._answers.failed("Attach", exc)
                 await asyncio.sleep(_AGAIN_S)
@@ -299,11 +350,14 @@ class Effects:
         signed = await self._around.links.node.report_usage(usage, signer)
         if signed is None:
             signed = await self._around.links.node.receipt_of(lease, signer)
-        return None if signed is None else ReceiptReceived(at=self._now(), signed=signed)
+        if signed is None:
+            return UsageTaken(at=self._now(), last=last)
+        return ReceiptReceived(at=self._now(), signed=signed)
 
     async def _report_phase(self, lease: LeaseId, phase: JobPhase) -> Stimulus:
         state = self._answers.allocation.state(lease)
-        why = state.explanation if phase.final else Ending(code="", cause="")
+        remark = state.remark if phase is JobPhase.RUNNING else None
+        why = state.explanation if phase.final else remark or Ending(code="", cause="")
         report = JobReport(
             phase=phase.value,
             exit_code=state.exit_code if phase.final else None,
@@ -315,29 +369,25 @@ class Effects:
         return PhaseReported(at=self._now(), phase=phase)
 
     async def _collect(self, lease: LeaseId) -> Stimulus:
-        await self._around.logs.finish(lease)
-        outputs, missing = await self._around.files.collect(lease, self._job(lease))
+        container = self._container(lease)
+        await self._around.logs.finish(lease, container)
+        outputs, missing = await self._around.files.collect(container, self._job(lease))
         return OutputsCollected(at=self._now(), outputs=outputs, missing=missing)
 
-    async def _settle(self, lease: LeaseId, signed: SignedReceipt) -> None:
-        receipt = signed.receipt
-        wish = SettleReceipt(terms=self._answers.allocation.state(lease).terms, signed=signed)
-        key = f"settle:{text(lease)}:{receipt.milliseconds}:{int(receipt.last)}"
-        await asyncio.to_thread(self._wish, key, wish)
-        self._answers.wished()
-
-    async def _release(self, lease: LeaseId) -> None:
-        wish = ReleaseLease(lease=lease, terms=self._answers.allocation.state(lease).terms)
-        await asyncio.to_thread(self._wish, f"release:{text(lease)}", wish)
-        self._answers.wished()
-
-    def _wish(self, key: str, wish: SettleReceipt | ReleaseLease) -> None:
-        with self._around.books.transaction() as unit:
-            unit.wish(key, wish, int(self._around.clock()))
-
     async def _clean(self, lease: LeaseId) -> Stimulus:
+        self._detach(lease)
+        await asyncio.to_thread(self._around.files.remove, self._container(lease))
+        return Cleaned(at=self._now())
+
+    def _detach(self, lease: LeaseId) -> None:
         self._around.logs.forget(lease)
         if (task := self._watching.pop(lease, None)) is not None:
             task.cancel()
-        await asyncio.to_thread(self._around.files.remove, lease)
-        return Cleaned(at=self._now())
+
+
+def _unmet(before: Job | None, job: Job) -> Ending | None:
+    """What a running container cannot be given: its volume keeps the size that it was made with."""
+    if before is None or before.disk == job.disk:
+        return None
+    cause = f"The disk keeps its {before.disk} MiB; the lease names {job.disk} MiB."
+    return Ending(code="disk-unchanged", cause=cause)

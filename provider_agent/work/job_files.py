@@ -33,7 +33,8 @@ class Left:
 
 
 class JobFiles:
-    """Files of leases between node, engine and volumes; `scratch` is the agent's own folder."""
+    """Files of leases between node, engine and volumes; `scratch` is the agent's own folder. `lease` is the
+    one that container and volumes are named after."""
 
     def __init__(
         self,
@@ -61,22 +62,23 @@ class JobFiles:
         await asyncio.to_thread(self._volumes.fill, lease, inputs)
         await asyncio.to_thread(shutil.rmtree, self._folder("in", lease), ignore_errors=True)
 
-    def spec(self, lease: LeaseId, job: Job, devices: tuple[str, ...]) -> ContainerSpec:
-        """The container of a prepared job."""
+    def spec(self, lease: LeaseId, job: Job, devices: tuple[str, ...], member: int) -> ContainerSpec:
+        """The container of a prepared job; the members of a gang are told which one they are."""
         return ContainerSpec(
             lease=lease,
             image=job.image.config,
             command=job.command,
             cpus=job.cpu,
             memory_mib=job.memory,
-            envs=job.envs,
+            envs=(*job.envs, *_member_envs(job, member)),
             mounts=self._volumes.mounts(lease),
             devices=devices,
         )
 
     async def collect(self, lease: LeaseId, job: Job) -> tuple[tuple[OutputFile, ...], tuple[str, ...]]:
         """Upload the declared outputs; what is at the node, and which declared paths are not."""
-        left = await asyncio.to_thread(self._copy_out, lease, job)
+        folder = self._folder("out", lease)
+        left = await asyncio.to_thread(self._copy_out, lease, job, folder)
         uploaded = []
         for one in left:
             try:
@@ -85,14 +87,22 @@ class JobFiles:
                 continue
             uploaded.append(one.file)
         missing = tuple(path for path in job.outputs if not _any_of(uploaded, path))
-        await asyncio.to_thread(shutil.rmtree, self._folder("out", lease), ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return tuple(uploaded), missing
+
+    def left(self, lease: LeaseId, job: Job) -> tuple[OutputFile, ...]:
+        """The declared outputs with their hashes, whether or not a node takes them."""
+        folder = self._folder("hash", lease)
+        try:
+            return tuple(one.file for one in self._copy_out(lease, job, folder))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def remove(self, lease: LeaseId) -> None:
         """Container, volume and copies; nothing if they are gone."""
         self._runtime.remove(lease)
         self._volumes.delete(lease)
-        for kind in ("in", "out"):
+        for kind in ("in", "out", "hash"):
             shutil.rmtree(self._folder(kind, lease), ignore_errors=True)
 
     async def _bring_image(self, job: Job, in_use: frozenset[str]) -> None:
@@ -132,8 +142,7 @@ class JobFiles:
             for file in job.inputs
         ]
 
-    def _copy_out(self, lease: LeaseId, job: Job) -> list[Left]:
-        folder = self._folder("out", lease)
+    def _copy_out(self, lease: LeaseId, job: Job, folder: Path) -> list[Left]:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         left: list[Left] = []
@@ -144,6 +153,13 @@ class JobFiles:
 
     def _folder(self, kind: str, lease: LeaseId) -> Path:
         return self._scratch / kind / lease.hex()
+
+
+def _member_envs(job: Job, member: int) -> tuple[tuple[str, str], ...]:
+    """Replicas run the same job to the bit, so they are not told apart."""
+    if job.gang is None or job.gang.agree:
+        return ()
+    return (("BINGWANG_MEMBER", str(member)), ("BINGWANG_MEMBERS", str(job.gang.members)))
 
 
 def _copy(entry: LeftFile, target: Path) -> Left:

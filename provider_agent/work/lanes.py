@@ -13,13 +13,20 @@ from typing import Final
 from ledger.market.identity import LeaseId
 from provider_agent.lifecycle.instructions import (
     AskContract,
+    AskJury,
     Attach,
+    Claim,
+    Commit,
+    Decide,
+    Detach,
     FetchDocument,
+    Finalize,
     Instruction,
     Observe,
     Release,
     ReportPhase,
     ReportUsage,
+    Reveal,
     Settle,
 )
 
@@ -38,8 +45,16 @@ _LANES: Final[dict[type[Instruction], LaneName]] = {
     ReportUsage: LaneName.NODE,
     Settle: LaneName.CHAIN,
     Release: LaneName.CHAIN,
+    Claim: LaneName.CHAIN,
+    Finalize: LaneName.CHAIN,
+    Commit: LaneName.CHAIN,
+    Reveal: LaneName.CHAIN,
+    AskJury: LaneName.CHAIN,
+    Decide: LaneName.CHAIN,
     AskContract: LaneName.CHAIN,
 }
+_HARMLESS: Final = (Attach, Detach)
+"""what a look need not wait for"""
 
 Perform = Callable[[LeaseId, Instruction], Awaitable[None]]
 
@@ -62,7 +77,7 @@ class Lanes:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             return
-        busy = isinstance(instruction, Observe) and any(not isinstance(one, Attach) for one in waiting)
+        busy = isinstance(instruction, Observe) and any(not isinstance(one, _HARMLESS) for one in waiting)
         if not busy and all(_sameness(one) != _sameness(instruction) for one in waiting):
             waiting.append(instruction)
 

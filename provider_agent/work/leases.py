@@ -6,6 +6,7 @@ This is where the pure machine meets its memory; nothing else changes a lease's 
 import logging
 from collections.abc import Callable, Iterator
 
+from ledger.market.errors import Broken
 from ledger.market.identity import LeaseId, text
 from provider_agent.lifecycle.instructions import Instruction
 from provider_agent.lifecycle.lease_state import LeaseState, Pace, Stage
@@ -32,13 +33,20 @@ class Leases:
         """A lease's state, done with or not; None for one that was never seen."""
         return self._present.get(lease) or self._store.lease(lease)
 
+    def known(self, lease: LeaseId) -> LeaseState:
+        """The same of one that must have been seen; `Broken` otherwise."""
+        state = self.get(lease)
+        if state is None:
+            raise Broken("unknown-lease", "An effect names an unknown lease.", "Report this as a defect.")
+        return state
+
     def feed(self, lease: LeaseId, stimulus: Stimulus, block: int | None = None) -> None:
         """Handle what happened; `block` is the number of the block that opened the lease."""
         before = self.get(lease)
         if before is not None:
             after, instructions = handle(before, stimulus, self._pace)
         elif isinstance(stimulus, LeaseSeen):
-            after, instructions = open_lease(stimulus)
+            after, instructions = self._open(stimulus, block)
         else:
             return
         if after != before or block is not None:
@@ -51,6 +59,15 @@ class Leases:
             self._present[lease] = after
         for instruction in instructions:
             self._put(lease, instruction)
+
+    def _open(self, seen: LeaseSeen, block: int | None) -> tuple[LeaseState, tuple[Instruction, ...]]:
+        """A lease that continues another begins with what the other had; the other is told afterwards."""
+        before = None if seen.continues is None else self.get(seen.continues)
+        after, instructions = open_lease(seen, before)
+        if before is not None and after.adopted:
+            self._store.save(after, block)
+            self._store.inherit(after.id, before.id)
+        return after, instructions
 
     def resume(self, at: int) -> None:
         """Take up every lease again after a start; `at` in milliseconds."""

@@ -47,7 +47,7 @@ class Shop:
         job = self._settled(submitted)
         outputs = self.buyer.fetch_outputs(submitted.job, self.folder / "outputs")
         self._show_settlement(self.record.add("digits", job, outputs))
-        for file, path in outputs.items():
+        for file, path in outputs:
             screen.say(f"output {file.path}: {file.size} bytes, sha256 checked")
             screen.detail(str(path))
         self._show_metrics(self.folder / "outputs", nonce)
@@ -59,7 +59,7 @@ class Shop:
         self._show_estimate(prepared)
         submitted = self._submit(prepared)
         self._follow(submitted, "summit")
-        self._show_settlement(self.record.add("elsewhere", self._settled(submitted), {}))
+        self._show_settlement(self.record.add("elsewhere", self._settled(submitted), []))
 
     def too_cheap(self) -> None:
         """An impossible limit: refused with reason and price, before any money moves."""
@@ -96,11 +96,10 @@ class Shop:
             screen.log(piece.data)
             if time.monotonic() > until:
                 break
-        transaction = self.buyer.cancel(submitted.job)
-        assert transaction is not None
+        (transaction,) = self.buyer.cancel(submitted.job).transactions
         screen.say(f"the buyer terminates the lease: transaction {short('0x' + transaction.hex())}")
         job = self._settled(submitted)
-        entry = self.record.add("endless", job, {})
+        entry = self.record.add("endless", job, [])
         self._show_settlement(entry)
         if int(entry["paid"]) * 20 > int(entry["escrow"]):
             raise WentWrong("The cancelled job paid for more than its time.")
@@ -176,7 +175,8 @@ class Shop:
         )
         screen.say(
             f"settled: [green]paid {screen.amount(int(entry['paid']))}[/green], "
-            f"refunded {screen.amount(int(entry['refunded']))}, fee {entry['fee']}"
+            f"refunded {screen.amount(int(entry['refunded']))}; the node's fee of what was paid is "
+            f"{screen.amount(int(entry['fee']))}"
         )
         for one in entry["transactions"]:
             names = ", ".join(one["events"])

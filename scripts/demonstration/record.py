@@ -1,6 +1,6 @@
 """What a stranger needs to check the demo with a bare web3 client; written as JSON, nothing rounded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -10,9 +10,6 @@ from ledger.chain.client import MarketClient
 from ledger.market.facts import OutputFile
 from ledger.market.identity import Address, from_text, text
 from node.buying.profile import Profile
-
-FEE = "0"
-"""the market of this release takes no fee"""
 
 
 @dataclass
@@ -27,19 +24,22 @@ class Record:
     after: list[dict[str, str]] = field(default_factory=list)
 
     def balances(self) -> list[dict[str, str]]:
-        """Every party's token in its wallet, token in the market, and coin, as the chain has them."""
+        """Every party's wallet (token and coin), balance and free stake, as the chain has them."""
         return [
             {
                 "party": name,
                 "address": text(account),
                 "token": str(self.chain.token_balance(account)),
                 "balance": str(self.chain.balance_of(account)),
+                "stake": str(self.chain.stake_of(account)),
                 "coin": str(self.chain.coin_balance(account)),
             }
             for name, account in self.parties.items()
         ]
 
-    def add(self, name: str, job: Mapping[str, Any], outputs: Mapping[OutputFile, Path]) -> dict[str, Any]:
+    def add(
+        self, name: str, job: Mapping[str, Any], outputs: Sequence[tuple[OutputFile, Path]]
+    ) -> dict[str, Any]:
         """A job that had a lease, with its transactions and their gas."""
         lease = job["leases"][-1]
         moves = lease["transactions"]
@@ -59,12 +59,12 @@ class Record:
             "escrow": lease["escrow"],
             "paid": lease["paid"],
             "refunded": lease["refunded"],
-            "fee": FEE,
+            "fee": lease["fee"],
             "closed_because": lease["because"],
             "transactions": sorted((self._transaction(one) for one in unique), key=itemgetter("block")),
             "outputs": [
                 {"path": file.path, "sha256": file.sha256, "size": file.size, "file": str(path)}
-                for file, path in outputs.items()
+                for file, path in outputs
             ],
         }
         self.jobs.append(entry)

@@ -17,8 +17,8 @@ from ledger.market.bid import SignedBid
 from ledger.market.errors import MarketError
 from ledger.market.identity import BidId, from_text
 from ledger.market.job import Image, Job
-from ledger.market.wire import signed_bid_to_plain
 from node.buying.buyer import Buyer
+from node.buying.client import SignedOrder
 from tests.engine import busybox_image
 from tests.short_grid import CHEAP, Outcome, ShortGrid, short_grid
 
@@ -172,12 +172,12 @@ def small_job() -> Job:
 
 def sign(buyer: Buyer) -> SignedBid:
     """A right bid for the small job."""
-    (bid,) = buyer.bids(small_job(), "node", buyer.nonces.take(1), 0)
+    (bid,) = buyer.bids(small_job(), buyer.parties("node"), buyer.nonces.take(1), 0)
     return SignedBid(bid=bid, signature=buyer.key.sign(bid_id(buyer.domain, bid)))
 
 
 def post(buyer: Buyer, signed: SignedBid, one: Job | None = None) -> dict[str, Any]:
-    return buyer.node.submit((one or small_job()).to_plain(), [signed_bid_to_plain(signed)], 0)
+    return buyer.node.submit([SignedOrder(document=(one or small_job()).to_plain(), attempts=(signed,))], 0)
 
 
 def changed_after_signing(buyer: Buyer) -> object:

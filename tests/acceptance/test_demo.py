@@ -118,23 +118,36 @@ def test_what_was_paid_and_refunded_is_what_the_chain_logged(
     assert opening["args"]["rate"] == int(entry["rate"])
     assert opening["args"]["escrow"] == int(entry["escrow"])
     assert sum(one["args"]["amount"] for one in mine) == int(entry["paid"]) == closing["args"]["paid"]
+    assert sum(one["args"]["fee"] for one in mine) == int(entry["fee"]) == int(entry["paid"]) // 100
     assert closing["args"]["refunded"] == int(entry["refunded"])
     assert int(entry["paid"]) + int(entry["refunded"]) == int(entry["escrow"])
     assert market.functions.leaseOf(bytes.fromhex(entry["lease"][2:])).call()[4] == 0
 
 
 def test_balances_moved_by_exactly_what_the_jobs_paid(record: dict[str, Any], market: Any) -> None:
-    paid = {"harbour": 0, "summit": 0}
+    got = {"harbour": 0, "summit": 0, "node": 0}
     for name in ("digits", "elsewhere", "endless"):
         entry = job(record, name)
-        party = next(who for who in paid if address_of(record, who) == entry["provider"])
-        paid[party] += int(entry["paid"])
-    for party, amount in paid.items():
+        party = next(who for who in got if address_of(record, who) == entry["provider"])
+        got[party] += int(entry["paid"]) - int(entry["fee"])
+        got["node"] += int(entry["fee"])
+    assert got["node"] > 0
+    for party, amount in got.items():
         assert balance(record, "after", party) - balance(record, "before", party) == amount
         account = Web3.to_checksum_address(address_of(record, party))
         assert market.functions.balanceOf(account).call() == balance(record, "after", party)
     spent = balance(record, "before", "buyer") - balance(record, "after", "buyer")
-    assert spent == sum(paid.values())
+    assert spent == sum(got.values())
+
+
+def test_every_lock_went_back_to_the_free_stake(record: dict[str, Any], market: Any) -> None:
+    for party in ("harbour", "summit"):
+        before, after = (
+            next(int(one["stake"]) for one in record["balances"][when] if one["party"] == party)
+            for when in ("before", "after")
+        )
+        assert before == after > 0
+        assert market.functions.stakeOf(Web3.to_checksum_address(address_of(record, party))).call() == after
 
 
 def test_the_outputs_are_the_files_that_were_named_and_carry_the_nonce(record: dict[str, Any]) -> None:

@@ -186,7 +186,7 @@ def test_a_resting_bid_is_withdrawn_without_a_transaction(grid: ShortGrid) -> No
     job = grid.submit("true", max_price="0.001/h", wait="10m")
     assert grid.job(job)["state"] == "resting"
     cancelled = grid.bingwang("cancel", job)
-    assert (cancelled["how"], cancelled["transaction"]) == ("withdrawn", None)
+    assert (cancelled["how"], cancelled["transactions"]) == ("withdrawn", [])
     assert grid.job(job)["state"] == "cancelled"
     assert grid.bingwang("wallet", "show")["balance"] == before
     assert grid.command("cancel", job, "--json").plain["code"] == "job-is-final"

@@ -76,7 +76,8 @@ def check_money(grid: LiveGrid, lease: Mapping[str, Any]) -> int:
     assert closed.paid + closed.refunded == opened.escrow
     assert closed.because is not ClosedBecause.EXPIRED
     terms = lease["terms"]
-    assert grid.balances(terms["buyer"], terms["provider"]) == [DEPOSIT - closed.paid, closed.paid]
+    earned = closed.paid - sum(one.fee for one in payment.settled)
+    assert grid.balances(terms["buyer"], terms["provider"]) == [DEPOSIT - closed.paid, earned]
     return closed.paid
 
 

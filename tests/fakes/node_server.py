@@ -20,6 +20,8 @@ from node.relay.blobs import BlobStore
 from node.relay.job_logs import JobLogs
 from node.relay.nudges import Nudges
 from node.settings import NodeSettings
+from node.trading.delegates import Delegates
+from node.trading.relaying import Relaying
 from tests.fakes.node_twin import DOMAIN, NODE, NodeTwin
 
 CHUNK_LIMIT = 1 << 16
@@ -39,6 +41,10 @@ class NodeServer:
             books=twin.books,
             exchange=twin.exchange,
             settlement=twin.settlement,
+            track_records=twin.track_records,
+            delegates=Delegates(twin),
+            relaying=Relaying(twin.books, twin, DOMAIN, NODE.address),
+            chain=twin,
             blobs=self.blobs,
             logs=JobLogs(twin.path / "logs", 1 << 16),
             authentication=Authentication(DOMAIN),

@@ -4,6 +4,7 @@ Wishes are carried out by hand (`mine`), blocks are observed by hand (`seal`), s
 every point between the two. Nothing here decides: the model's rules are the contract's.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -17,24 +18,29 @@ from ledger.chain.outcomes import Outcome, outcome_of
 from ledger.chain.typed_data import Domain, bid_id, lease_id, offer_id
 from ledger.market.bid import Bid, SignedBid
 from ledger.market.demand import demanded, wanted
-from ledger.market.events import BlockRef, Logged, MarketEvent
+from ledger.market.errors import Rejected
+from ledger.market.events import BlockRef, Logged, MarketDeployed, MarketEvent
 from ledger.market.facts import ChainObserved, ChainRewound, JobPhase, JobReported, UsageReported
 from ledger.market.identity import Address, BidId, LeaseId, OfferId
-from ledger.market.instructions import CloseLease, OpenLease, SettleReceipt
 from ledger.market.job import Job
-from ledger.market.lease import Lease
-from ledger.market.model import Fill, MarketModel, Settlement
+from ledger.market.model import MarketModel
 from ledger.market.offer import Offer
 from ledger.market.offer_document import OfferDocument
-from ledger.market.outbox import TxIntent
+from ledger.market.outbox import IntentState, TxIntent
 from ledger.market.policy import EMBEDDED
-from ledger.market.state import MarketState
 from node.exchange import Exchange
-from node.loops import Sending, Sweeping
+from node.loops import Chores, Sending, Sweeping
 from node.trading import settlement
-from node.trading.admission import Order, admit
+from node.trading.admission import Order, Proposal, admit
+from node.trading.claims import Claims
+from node.trading.continuing import Continuing
+from node.trading.jurying import Jurying
 from node.trading.presence import Heartbeat, Presence
+from node.trading.track_records import TrackRecords
+from node.trading.unstaking import Unstaking
+from node.trading.venue import Venue
 from tests.factories import NOW, a_digest, a_job, an_address, an_offer
+from tests.fakes.model_chain import JURY, TOKEN, ModelChain
 
 DOMAIN = Domain(chain_id=77, market=an_address("market"))
 NODE = LocalKey(sha256(b"node").digest())
@@ -43,18 +49,33 @@ OTHER = LocalKey(sha256(b"other buyer").digest())
 RATE = 1_102_400
 """what `a_job` costs at `an_offer`'s ask"""
 TIMEOUT, LOST_AFTER = 10, 30
+STAKE = 1_000_000
+"""base units that every provider has staked"""
+DEPLOYED = MarketDeployed(
+    token=TOKEN, guardian=NODE.address, arbiter=NODE.address, jury=JURY, policy=EMBEDDED
+)
 GENESIS = BlockRef(number=0, hash=sha256(b"genesis").digest(), parent=bytes(32), at=NOW)
 
 
-class NodeTwin:
+def a_model() -> MarketModel:
+    """The contract as it is deployed."""
+    return MarketModel(
+        policy=EMBEDDED,
+        lease_id=lambda terms: lease_id(DOMAIN, terms),
+        guardian=NODE.address,
+        arbiter=NODE.address,
+        jury=JURY,
+    )
+
+
+class NodeTwin(ModelChain):
     """One node; `now` is its clock, and the chain's."""
 
     def __init__(self, path: Path) -> None:
-        self.now = NOW
+        super().__init__(a_model(), DOMAIN, NODE.address, NOW)
         self.path = path
-        self.model = MarketModel(policy=EMBEDDED, lease_id=lambda terms: lease_id(DOMAIN, terms))
         self.blocks: list[ChainObserved] = []
-        self.pending: list[MarketEvent] = []
+        self.pending: list[MarketEvent] = [DEPLOYED]
         self.nonces = 0
         self._forks = 0
         self._open()
@@ -62,10 +83,24 @@ class NodeTwin:
     def _open(self) -> None:
         self.books = open_books(str(self.path / "books.sqlite3"))
         self.presence = Presence(self.now, TIMEOUT, LOST_AFTER)
-        self.exchange = Exchange(self.books, self, DOMAIN, NODE.address, self.presence)
+        self.track_records = TrackRecords(self.books.queries, (NODE.address,))
+        self.track_records.follow()
+        self.exchange = Exchange(
+            self.books,
+            self,
+            Venue(domain=DOMAIN, address=NODE.address, policy=EMBEDDED),
+            self.presence,
+            Continuing(DOMAIN, NODE),
+            self.track_records.per_mille,
+        )
         self.settlement = settlement.Settlement(self.books, DOMAIN, NODE, EMBEDDED)
         self.sending = Sending(self.books, self, self.exchange)
-        self.sweeping = Sweeping(self.books, self.exchange, self.settlement)
+        self.chores = Chores(
+            claims=Claims(self.books),
+            jurying=Jurying(self.books, EMBEDDED),
+            unstaking=Unstaking(self.books),
+        )
+        self.sweeping = Sweeping(self.books, self.exchange, self.settlement, self.chores)
         self.exchange.start(self.now)
 
     def restart(self) -> None:
@@ -75,20 +110,6 @@ class NodeTwin:
 
     def close(self) -> None:
         self.books.close()
-
-    # what the exchange asks of the chain
-
-    def balance_of(self, account: Address) -> int:
-        return self.model.state.balances.get(account, 0)
-
-    def epoch_of(self, account: Address) -> int:
-        return self.model.state.epochs.get(account, 0)
-
-    def nonce_used(self, account: Address, nonce: int) -> bool:
-        return nonce in self.model.state.nonces.get(account, ())
-
-    def lease_of(self, lease: LeaseId) -> Lease | None:
-        return self.model.state.leases.get(lease)
 
     # parties
 
@@ -104,7 +125,11 @@ class NodeTwin:
         return self.register(offer)
 
     def register(self, offer: Offer) -> OfferId:
+        """Register an offer; its provider has staked before."""
         name = offer_id(DOMAIN, offer)
+        if not self.stake_of(offer.provider):
+            self.pending += self.model.deposit(offer.provider, STAKE)
+            self.pending += self.model.stake(offer.provider, STAKE)
         self.pending += self.model.register_offer(offer.provider, name, offer, self.now)
         return name
 
@@ -114,18 +139,29 @@ class NodeTwin:
 
     def order(self, job: Job | None = None, buyer: LocalKey = BUYER, **changes: Any) -> Order:
         """A signed order for `a_job`; `changes` are the bid's."""
-        document, attempts = self.signed(job or a_job(), buyer, **changes)
-        return admit(DOMAIN, document, attempts, NODE.address, self.now)
+        return self.order_of([job or a_job()], buyer, **changes)
+
+    def order_of(self, jobs: Sequence[Job], buyer: LocalKey = BUYER, **changes: Any) -> Order:
+        """A signed order of alternatives, which share their nonces; `changes` are the bids'."""
+        before = self.nonces
+        proposals = []
+        for job in jobs:
+            self.nonces = before
+            document, attempts = self.signed(job, buyer, **changes)
+            proposals.append(Proposal(document=document, attempts=tuple(attempts)))
+        return admit(DOMAIN, proposals, NODE.address, self.now)
 
     def signed(
         self,
         job: Job,
         buyer: LocalKey = BUYER,
+        behalf: Address | None = None,
         **changes: Any,
     ) -> tuple[dict[str, object], list[SignedBid]]:
+        """A job's document and its bids, signed by `buyer`, who spends for `behalf` where it is given."""
         document = job.to_plain()
         bid = Bid(
-            buyer=buyer.address,
+            buyer=behalf or buyer.address,
             signer=NODE.address,
             want=wanted(job),
             traits=demanded(job, 0),
@@ -135,6 +171,8 @@ class NodeTwin:
             start_by=self.now + 3_600,
             valid_until=self.now + 3_600,
             open_after=self.now + 3_601,
+            members=job.gang.members if job.gang else 1,
+            flags=job.gang.flags if job.gang else 0,
             epoch=0,
             nonce=0,
             job=document_hash(document),
@@ -156,7 +194,11 @@ class NodeTwin:
         """As an outbox whose transactions are mined at once."""
         wishes = self.books.outbox(NODE.address).pending(100)
         for intent in wishes:
-            events = self._carry_out(intent)
+            try:
+                events = self.carry_out(intent.instruction)
+            except Rejected as exc:
+                self.settle(intent, Outcome(intent=intent.id, state=IntentState.FAILED, detail=exc.code))
+                continue
             self.pending += events
             self.settle(intent, outcome_of(intent, events, DOMAIN))
         return len(wishes)
@@ -167,26 +209,6 @@ class NodeTwin:
     def mine(self) -> None:
         """The outbox's loop, once."""
         self.sending.step(self.now)
-
-    def _carry_out(self, intent: TxIntent) -> list[MarketEvent]:
-        match intent.instruction:
-            case OpenLease(offer_id=name, offer=offer, signed=signed, rate=rate):
-                fill = Fill(
-                    offer_id=name,
-                    offer=offer,
-                    bid_id=bid_id(DOMAIN, signed.bid),
-                    bid=signed.bid,
-                    rate=rate,
-                    authentic=True,
-                )
-                return self.model.match_bid(NODE.address, fill, self.now)
-            case SettleReceipt(terms=terms, signed=signed):
-                item = Settlement(terms=terms, receipt=signed.receipt, authentic=True)
-                return self.model.settle(item, self.now)
-            case CloseLease(terms=terms):
-                return self.model.close_many([terms], self.now)
-            case other:
-                raise AssertionError(other)
 
     def seal(self) -> ChainObserved:
         """One block of what happened, observed as the follower's loop does."""
@@ -213,7 +235,7 @@ class NodeTwin:
         """The newest blocks vanish; the model is what the others left."""
         self._forks += 1
         self.blocks, self.pending = self.blocks[:-depth], []
-        self.model.state = MarketState()
+        self.model.state = a_model().state
         for block in self.blocks:
             for logged in block.events:
                 self.model.state.apply(logged.event)
@@ -222,6 +244,9 @@ class NodeTwin:
     def tell(self, fact: ChainObserved | ChainRewound) -> None:
         with self.books.transaction() as unit:
             self.exchange.observe([fact], unit)
+            block = fact.to if isinstance(fact, ChainRewound) else fact.block
+            unit.save_cursor(block, (block,))
+        self.track_records.follow(rewound=isinstance(fact, ChainRewound))
         self.exchange.observed([fact], self.now)
 
     def sweep(self) -> None:

@@ -3,15 +3,26 @@
 from hashlib import sha256
 
 from ledger.market.bid import SignedBid
+from ledger.market.delegation import Role
 from ledger.market.events import (
     BlockRef,
+    ClaimContested,
+    ClaimDecided,
+    ClaimOpened,
+    DelegateSet,
     Deposited,
+    FeePaid,
     LeaseClosed,
     LeaseOpened,
     LeaseTerminated,
     Logged,
+    MarketDeployed,
     MarketEvent,
     OfferRegistered,
+    StakeBurned,
+    Staked,
+    Unstaked,
+    UnstakeQueued,
     UsageSettled,
     Withdrawn,
 )
@@ -25,9 +36,10 @@ from ledger.market.facts import (
 )
 from ledger.market.identity import Address, BidId, Digest, LeaseId, OfferId
 from ledger.market.instructions import OpenLease
-from ledger.market.lease import ClosedBecause, LeaseTerms
+from ledger.market.lease import ClaimDecidedBy, ClosedBecause, LeaseTerms
 from ledger.market.money import escrow_for
 from ledger.market.offer import Offer
+from ledger.market.policy import EMBEDDED, Policy
 from ledger.market.receipt import SignedReceipt, UsageReceipt
 from ledger.market.state import MarketState
 from tests.factories import NOW, a_bid, a_digest, an_address, an_offer
@@ -35,6 +47,7 @@ from tests.factories import NOW, a_bid, a_digest, an_address, an_offer
 OFFER = OfferId(a_digest("offer"))
 BUYER = an_address("buyer")
 PROVIDER = an_address("provider")
+MATCHER = an_address("node")
 RATE = 1_102_400
 GENESIS = BlockRef(number=0, hash=sha256(b"genesis").digest(), parent=bytes(32), at=NOW)
 
@@ -81,7 +94,7 @@ def terms_of(name: str, attempt: int = 0) -> LeaseTerms:
         provider=PROVIDER,
         buyer=BUYER,
         signer=bid.signer,
-        matcher=an_address("node"),
+        matcher=MATCHER,
         want=bid.want,
         rate=RATE,
         duration=bid.duration,
@@ -134,7 +147,31 @@ class SmallMarket:
         self.log(Deposited(account=account, amount=amount))
 
     def withdraw(self, amount: int, account: Address = BUYER) -> None:
-        self.log(Withdrawn(account=account, amount=amount))
+        self.log(Withdrawn(account=account, to=account, amount=amount))
+
+    def deploy(self, policy: Policy = EMBEDDED) -> None:
+        """From here on leases lock stake and receipts pay fees; without it the market knows neither."""
+        parts = {name: an_address(name) for name in ("token", "guardian", "arbiter", "jury")}
+        self.log(MarketDeployed(**parts, policy=policy))
+
+    def stake(self, amount: int, account: Address = PROVIDER) -> None:
+        """Deposit, and stake it."""
+        self.deposit(amount, account)
+        self.log(Staked(account=account, amount=amount))
+
+    def unstake(self, amount: int, unlock_at: int, account: Address = PROVIDER) -> None:
+        self.log(UnstakeQueued(account=account, amount=amount, unlock_at=unlock_at))
+
+    def finish_unstake(self, account: Address = PROVIDER) -> None:
+        self.log(Unstaked(account=account, amount=self.state().unstaking[account][0]))
+
+    def delegate(
+        self, key: Address, roles: Role, allowance: int = 5, until: int = NOW, account: Address = BUYER
+    ) -> None:
+        """Without roles: revoke."""
+        if not roles:
+            allowance = until = 0
+        self.log(DelegateSet(account=account, key=key, roles=int(roles), allowance=allowance, until=until))
 
     def register(self) -> None:
         self.log(OfferRegistered(id=OFFER, offer=an_offer()))
@@ -155,6 +192,7 @@ class SmallMarket:
         """Pay an open lease up to `milliseconds`; its total."""
         held = self.state().leases[lease]
         due = max(held.paid, held.due(milliseconds))
+        fee = self._fee(held.paid, due)
         self.log(
             UsageSettled(
                 lease=lease,
@@ -162,11 +200,65 @@ class SmallMarket:
                 provider=PROVIDER,
                 milliseconds=milliseconds,
                 amount=due - held.paid,
+                fee=fee,
                 paid=due,
                 evidence=a_digest("evidence"),
             )
         )
+        self._pay_fee(fee)
         return due
+
+    def claim(self, lease: LeaseId, amount: int, bond: int = 0) -> None:
+        """The provider claims `amount` more than the lease has paid."""
+        claimed = self.state().leases[lease].paid + amount
+        self.log(
+            ClaimOpened(
+                lease=lease, buyer=BUYER, provider=PROVIDER, claimed=claimed, bond=bond, until=NOW + 60
+            )
+        )
+
+    def contest(self, lease: LeaseId) -> None:
+        held = self.state().leases[lease]
+        assert held.claim is not None
+        bond = held.claim.claimed - held.paid
+        self.log(ClaimContested(lease=lease, buyer=BUYER, provider=PROVIDER, bond=bond, until=NOW + 300))
+
+    def decide(self, lease: LeaseId, amount: int, burned: int = 0, slash: int = 0) -> None:
+        """The claim brings `amount` more; of both bonds the provider gets what is not `burned`."""
+        held = self.state().leases[lease]
+        assert held.claim is not None
+        fee = self._fee(held.paid, held.paid + amount)
+        bonds = held.claim.provider_bond + held.claim.buyer_bond
+        self.log(
+            ClaimDecided(
+                lease=lease,
+                buyer=BUYER,
+                provider=PROVIDER,
+                amount=amount,
+                fee=fee,
+                paid=held.paid + amount,
+                to_provider=bonds - burned,
+                to_buyer=0,
+                burned=burned,
+                by=ClaimDecidedBy.ARBITER,
+            )
+        )
+        self._pay_fee(fee)
+        self.close(lease, ClosedBecause.CLAIMED)
+        self.burn(lease, slash)
+
+    def burn(self, lease: LeaseId, amount: int) -> None:
+        """Of the lock of a lease that was just closed."""
+        if amount:
+            self.log(StakeBurned(provider=PROVIDER, lease=lease, amount=amount))
+
+    def _fee(self, before: int, after: int) -> int:
+        policy = self.state().policy
+        return policy.fee_on(after) - policy.fee_on(before) if policy else 0
+
+    def _pay_fee(self, fee: int) -> None:
+        if fee:
+            self.log(FeePaid(matcher=MATCHER, amount=fee))
 
     def terminate(self, lease: LeaseId, after: int) -> None:
         self.log(LeaseTerminated(lease=lease, buyer=BUYER, provider=PROVIDER, ended_after=after))
@@ -216,7 +308,7 @@ class SmallMarket:
         state = MarketState()
         for fact in self.blocks:
             for logged in fact.events:
-                state.apply(logged.event)
+                state.apply(logged.event, logged.block.at)
         for event in self._pending:
             state.apply(event)
         return state

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ledger.books.books import open_books
 from ledger.books.compare import compare
+from ledger.market.delegation import Role
 from ledger.market.errors import Rejected
 from ledger.market.facts import (
     AgentLost,
@@ -25,11 +26,13 @@ from ledger.market.facts import (
     OutputFile,
     PlanFailed,
 )
+from ledger.market.identity import LeaseId
 from ledger.market.lease import ClosedBecause
 from ledger.market.lifecycle import CANCELLED_BY_BUYER, WAIT_OVER
 from ledger.market.reasons import SkipReason
-from tests.factories import NOW
+from tests.factories import NOW, an_address
 from tests.fakes.small_market import (
+    BUYER,
     PROVIDER,
     SmallMarket,
     accepted,
@@ -50,8 +53,11 @@ class BooksMachine(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.books = open_books(str(Path(self.folder.name) / "books.db"))
         self.market = SmallMarket()
+        self.market.deploy()
         self.market.register()
         self.market.deposit(10_000_000)
+        self.market.stake(1_000)
+        self.market.deposit(1_000, PROVIDER)
         self.seal()
 
     def teardown(self) -> None:
@@ -116,22 +122,87 @@ class BooksMachine(RuleBasedStateMachine):
     def open(self, name: str, attempt: int) -> None:
         state = self.market.state()
         lease = lease_id(name, attempt)
-        if len(state.leases) < 3 and lease not in state.leases and lease not in state.closed:
+        enough = state.stakes.get(PROVIDER, 0) >= 100
+        if enough and len(state.leases) < 3 and lease not in state.leases and lease not in state.closed:
             self.market.open(name, attempt)
 
-    @precondition(lambda self: self.market.state().leases)
+    @precondition(lambda self: self.active())
     @rule(data=st.data(), milliseconds=MILLISECONDS)
     def settle(self, data: st.DataObject, milliseconds: int) -> None:
-        lease = data.draw(st.sampled_from(sorted(self.market.state().leases)))
-        self.market.settle(lease, milliseconds)
+        self.market.settle(data.draw(st.sampled_from(self.active())), milliseconds)
 
-    @precondition(lambda self: self.market.state().leases)
-    @rule(data=st.data(), because=st.sampled_from(ClosedBecause), terminated=st.booleans())
-    def close(self, data: st.DataObject, because: ClosedBecause, terminated: bool) -> None:
-        lease = data.draw(st.sampled_from(sorted(self.market.state().leases)))
+    @precondition(lambda self: self.active())
+    @rule(
+        data=st.data(),
+        because=st.sampled_from(ClosedBecause),
+        terminated=st.booleans(),
+        burned=st.integers(0, 10),
+    )
+    def close(self, data: st.DataObject, because: ClosedBecause, terminated: bool, burned: int) -> None:
+        lease = data.draw(st.sampled_from(self.active()))
         if terminated:
             self.market.terminate(lease, 30)
         self.market.close(lease, because)
+        self.market.burn(lease, burned)
+
+    @precondition(lambda self: self.active())
+    @rule(data=st.data(), amount=st.integers(1, 20), bond=st.integers(0, 5))
+    def claim(self, data: st.DataObject, amount: int, bond: int) -> None:
+        lease, state = data.draw(st.sampled_from(self.active())), self.market.state()
+        held = state.leases[lease]
+        if held.paid + amount <= held.escrow and state.balances.get(PROVIDER, 0) >= bond:
+            self.market.claim(lease, amount, bond)
+
+    @precondition(lambda self: self.claimed())
+    @rule(data=st.data())
+    def contest(self, data: st.DataObject) -> None:
+        lease, state = data.draw(st.sampled_from(self.claimed())), self.market.state()
+        claim = state.leases[lease].claim
+        assert claim is not None
+        bond = claim.claimed - state.leases[lease].paid
+        if not claim.buyer_bond and state.balances.get(BUYER, 0) >= bond:
+            self.market.contest(lease)
+
+    @precondition(lambda self: self.claimed())
+    @rule(data=st.data(), slash=st.integers(0, 10))
+    def decide(self, data: st.DataObject, slash: int) -> None:
+        lease = data.draw(st.sampled_from(self.claimed()))
+        held = self.market.state().leases[lease]
+        assert held.claim is not None
+        amount = data.draw(st.integers(0, held.claim.claimed - held.paid))
+        burned = data.draw(st.integers(0, held.claim.provider_bond + held.claim.buyer_bond))
+        self.market.decide(lease, amount, burned, slash)
+
+    def active(self) -> list[LeaseId]:
+        leases = self.market.state().leases
+        return sorted(lease for lease in leases if leases[lease].claim is None)
+
+    def claimed(self) -> list[LeaseId]:
+        leases = self.market.state().leases
+        return sorted(lease for lease in leases if leases[lease].claim is not None)
+
+    @rule(amount=st.integers(1, 1_000))
+    def stake(self, amount: int) -> None:
+        self.market.stake(amount)
+
+    @precondition(lambda self: self.market.state().stakes.get(PROVIDER, 0))
+    @rule(data=st.data(), unlock_at=st.integers(NOW, NOW + 1_000))
+    def unstake(self, data: st.DataObject, unlock_at: int) -> None:
+        free = self.market.state().stakes[PROVIDER]
+        self.market.unstake(data.draw(st.integers(1, free)), unlock_at)
+
+    @precondition(lambda self: PROVIDER in self.market.state().unstaking)
+    @rule()
+    def finish_unstake(self) -> None:
+        self.market.finish_unstake()
+
+    @rule(
+        name=st.sampled_from(["laptop", "runner"]),
+        roles=st.sampled_from([Role(0), Role.SPEND, Role.OPERATE]),
+        allowance=st.integers(0, 1 << 100),
+    )
+    def delegate(self, name: str, roles: Role, allowance: int) -> None:
+        self.market.delegate(an_address(name), roles, allowance)
 
     @rule()
     def seal(self) -> None:
@@ -166,9 +237,14 @@ class BooksMachine(RuleBasedStateMachine):
     @rule()
     def rebuild(self) -> None:
         queries = self.books.queries
-        before = (queries.jobs(), queries.leases(), queries.offers(), queries.events(limit=1_000))
+        before = self.derived()
         assert self.books.rebuild() == len(list(queries.facts()))
-        assert (queries.jobs(), queries.leases(), queries.offers(), queries.events(limit=1_000)) == before
+        assert self.derived() == before
+
+    def derived(self) -> tuple[object, ...]:
+        queries = self.books.queries
+        courses = (queries.jobs(), queries.leases(), queries.offers(), queries.events(limit=1_000))
+        return (*courses, queries.stakes(), queries.all_delegations(), queries.market())
 
 
 BooksMachine.TestCase.settings = settings(max_examples=12, stateful_step_count=30, deadline=None)

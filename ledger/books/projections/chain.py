@@ -5,20 +5,38 @@ from collections.abc import Iterable
 from sqlmodel import Session, col, func, select
 
 from ledger.books.mapping import dumps
-from ledger.books.projections import jobs, leases, money, offers
+from ledger.books.projections import jobs, keys, leases, market, money, offers
 from ledger.books.tables import BlockRecord, EventRecord
 from ledger.market.events import (
     BatchMatched,
     BidSkipped,
+    ClaimContested,
+    ClaimDecided,
+    ClaimOpened,
+    DelegateSet,
     EpochBumped,
+    FeePaid,
+    GuardianRenounced,
     LeaseClosed,
+    LeaseContinued,
+    LeaseJudged,
     LeaseOpened,
     LeaseTerminated,
     Logged,
+    MarketDeployed,
     MarketEvent,
     OfferCancelled,
     OfferRegistered,
+    Paused,
     ReceiptSkipped,
+    ReplicasDecided,
+    ReplicasOpened,
+    ResultCommitted,
+    ResultRevealed,
+    StakeBurned,
+    Unpaused,
+    Unstaked,
+    UnstakeQueued,
     UsageSettled,
 )
 from ledger.market.facts import ChainObserved, ChainRewound
@@ -55,7 +73,8 @@ def rewind(session: Session, fact: ChainRewound) -> None:
 
 
 def subject_of(event: MarketEvent) -> str:
-    """Whose state an event changes: `lease:0x…`, `offer:0x…`, `account:0x…`, `bid:0x…` or `matcher:0x…`."""
+    """Whose state an event changes: `lease:0x…`, `offer:0x…`, `account:0x…`, `bid:0x…`, `matcher:0x…`, or
+    the market's own (`market:0x`)."""
     match event:
         case OfferRegistered(id=offer) | OfferCancelled(id=offer):
             return f"offer:{text(offer)}"
@@ -63,10 +82,18 @@ def subject_of(event: MarketEvent) -> str:
             return f"lease:{text(lease)}"
         case UsageSettled() | LeaseTerminated() | LeaseClosed() | ReceiptSkipped():
             return f"lease:{text(event.lease)}"
-        case BidSkipped(bid=bid):
+        case LeaseContinued() | LeaseJudged() | ResultCommitted() | ResultRevealed():
+            return f"lease:{text(event.lease)}"
+        case BidSkipped(bid=bid) | ReplicasOpened(bid=bid) | ReplicasDecided(bid=bid):
             return f"bid:{text(bid)}"
         case BatchMatched(matcher=matcher):
             return f"matcher:{text(matcher)}"
+        case FeePaid(matcher=matcher):
+            return f"account:{text(matcher)}"
+        case ClaimOpened() | ClaimContested() | ClaimDecided() | StakeBurned():
+            return f"lease:{text(event.lease)}"
+        case MarketDeployed() | Paused() | Unpaused() | GuardianRenounced():
+            return market.SUBJECT
         case _:
             return f"account:{text(event.account)}"
 
@@ -92,10 +119,18 @@ def _apply(session: Session, seq: int, event: MarketEvent) -> None:
             offers.register(session, event)
         case OfferCancelled(id=offer):
             offers.cancel(session, offer)
-        case EpochBumped():
-            offers.bump(session, event)
+        case EpochBumped() | DelegateSet() | UnstakeQueued() | Unstaked():
+            keys.observe(session, event)
+        case MarketDeployed() | Paused() | Unpaused() | GuardianRenounced():
+            market.observe(session, event)
+        case ClaimOpened() | ClaimContested() | ClaimDecided() | StakeBurned():
+            _move_lease(session, seq, event)
         case LeaseOpened() | UsageSettled() | LeaseTerminated() | LeaseClosed():
             _move_lease(session, seq, event)
+        case LeaseContinued() | LeaseJudged() | ResultCommitted() | ResultRevealed():
+            _move_lease(session, seq, event)
+        case ReplicasOpened() | ReplicasDecided():
+            _move_replicas(session, event)
         case _:
             return
 
@@ -109,6 +144,14 @@ def _move_lease(session: Session, seq: int, event: leases.LeaseEvent) -> None:
     jobs.restand(session, lease.job)
 
 
+def _move_replicas(session: Session, event: leases.ReplicasEvent) -> None:
+    session.flush()
+    moved = leases.observe_replicas(session, event)
+    session.flush()
+    for job in {lease.job for lease in moved}:
+        jobs.restand(session, job)
+
+
 def _refold(session: Session, subjects: Iterable[str]) -> None:
     touched: set[bytes] = set()
     for subject in subjects:
@@ -117,11 +160,23 @@ def _refold(session: Session, subjects: Iterable[str]) -> None:
         if kind == "offer":
             touched.add(raw)
         elif kind == "account":
-            offers.refold_epoch(session, raw)
+            keys.refold(session, raw)
+        elif subject == market.SUBJECT:
+            market.refold(session)
         elif kind == "lease":
-            lease = leases.refold(session, raw)
-            if lease is not None:
-                touched.add(lease.offer)
-                jobs.restand(session, lease.job)
+            touched |= _refold_leases(session, [raw])
+        elif kind == "bid":
+            touched |= _refold_leases(session, leases.ids_of_bid(session, raw))
     for offer in sorted(touched):
         offers.refold_offer(session, offer)
+
+
+def _refold_leases(session: Session, ids: Iterable[bytes]) -> set[bytes]:
+    """Rebuild these leases and what hangs on them; the offers that they are on."""
+    touched: set[bytes] = set()
+    for name in ids:
+        lease = leases.refold(session, name)
+        if lease is not None:
+            touched.add(lease.offer)
+            jobs.restand(session, lease.job)
+    return touched

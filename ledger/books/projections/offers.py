@@ -70,22 +70,11 @@ def refold_offer(session: Session, offer: bytes) -> None:
             cancel(session, offer)
 
 
-def refold_epoch(session: Session, account: bytes) -> None:
-    """Rebuild an account's epoch from its surviving events."""
-    record = session.get(EpochRecord, account)
-    if record is not None:
-        session.delete(record)
-        session.flush()
-    for event in surviving(session, f"account:{text(account)}"):
-        if isinstance(event, EpochBumped):
-            bump(session, event)
-
-
-def surviving(session: Session, subject: str) -> list[object]:
-    """The events of a subject whose blocks still exist, in order."""
+def surviving(session: Session, *subjects: str) -> list[object]:
+    """The events of these subjects whose blocks still exist, in order."""
     query = (
         select(EventRecord.body)
-        .where(EventRecord.subject == subject, col(EventRecord.rewound).is_(False))
+        .where(col(EventRecord.subject).in_(subjects), col(EventRecord.rewound).is_(False))
         .order_by(col(EventRecord.seq))
     )
     return [event_from(body) for body in session.exec(query).all()]

@@ -13,6 +13,7 @@ from ledger.market.facts import (
     ChainObserved,
     ChainRewound,
     Fact,
+    GangPlanned,
     JobReported,
     LeasePlanned,
     PlanFailed,
@@ -54,11 +55,13 @@ def project_all(session: Session, facts: Iterable[tuple[int, Fact]]) -> int:
 def _lease(
     session: Session,
     seq: int,
-    fact: LeasePlanned | PlanFailed | UsageReported | ReceiptCosigned | JobReported | AgentLost,
+    fact: LeasePlanned | GangPlanned | PlanFailed | UsageReported | ReceiptCosigned | JobReported | AgentLost,
 ) -> LeaseRecord:
     match fact:
         case LeasePlanned():
             return leases.plan(session, seq, fact)
+        case GangPlanned():
+            return leases.plan_gang(session, seq, fact)
         case PlanFailed():
             return leases.skip(session, fact)
         case UsageReported():

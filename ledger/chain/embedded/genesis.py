@@ -31,7 +31,7 @@ MAX_CHAIN_ID = 2**52
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Genesis:
-    """A chain's identity: `contracts` maps a role ("token", "market") to its address."""
+    """A chain's identity: `contracts` maps a role ("token", "jury", "market") to its address."""
 
     chain_id: int
     timestamp: int

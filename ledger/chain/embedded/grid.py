@@ -1,4 +1,4 @@
-"""Founding a grid: a chain of its own with the token and the market already on it.
+"""Founding a grid: a chain of its own with the token, the jury and the market already on it.
 
 Everything happens in a directory aside and is moved into place at the end: a kill in between leaves
 nothing that could be mistaken for a grid, and founding again starts afresh.
@@ -12,15 +12,23 @@ from typing import Any, Protocol
 
 from eth_abi.abi import encode as encode_abi
 
+from ledger.chain.abi import JURY as JURY_CONTRACT
+from ledger.chain.abi import MARKET as MARKET_CONTRACT
+from ledger.chain.abi import TOKEN as TOKEN_CONTRACT
+from ledger.chain.constructor import market_constructor
 from ledger.chain.embedded import genesis
 from ledger.chain.embedded.chain import DEFAULT_FINALITY, Clock, EmbeddedChain, found, lock
 from ledger.chain.embedded.faucet import sign
 from ledger.chain.embedded.genesis import Genesis
 from ledger.chain.embedded.transactions import TRANSACTION_GAS_CAP
 from ledger.market.errors import Broken
+from ledger.market.identity import Address
+from ledger.market.policy import EMBEDDED, Policy
 
 TOKEN = "token"  # noqa: S105  # a role's name
+JURY = "jury"
 MARKET = "market"
+_MINUTE = 60
 
 
 class Artifact(Protocol):
@@ -37,14 +45,37 @@ class Artifact(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridPolicy:
-    """What an embedded grid fixes for good: seconds of the market, and the test token."""
+    """What an embedded grid fixes for good: the market's rules (see `Policy`), and the test token."""
 
-    receipt_interval: int = 10
-    grace: int = 60
+    receipt_interval: int = EMBEDDED.receipt_interval
+    grace: int = EMBEDDED.grace
+    challenge_window: int = EMBEDDED.challenge_window
+    arbitration_window: int = EMBEDDED.arbitration_window
+    unstake_delay: int | None = None
+    """None: a minute longer than the longest of the other windows"""
+    fee_bps: int = EMBEDDED.fee_bps
+    stake_bps: int = EMBEDDED.stake_bps
+    no_show_bps: int = EMBEDDED.no_show_bps
     token_name: str = "Bingwang Test Credit"  # noqa: S105  # not a secret
     token_symbol: str = "BWC"  # noqa: S105  # not a secret
     token_decimals: int = 6
     token_supply: int = 10**15 * 10**6
+
+    @property
+    def market(self) -> Policy:
+        """The market's rules; `Rejected` where they are none."""
+        longest = max(self.receipt_interval, self.grace, self.challenge_window, self.arbitration_window)
+        delay = longest + _MINUTE if self.unstake_delay is None else self.unstake_delay
+        return Policy(
+            receipt_interval=self.receipt_interval,
+            grace=self.grace,
+            challenge_window=self.challenge_window,
+            arbitration_window=self.arbitration_window,
+            unstake_delay=delay,
+            fee_bps=self.fee_bps,
+            stake_bps=self.stake_bps,
+            no_show_bps=self.no_show_bps,
+        )
 
 
 Populate = Callable[[EmbeddedChain], Mapping[str, bytes]]
@@ -103,17 +134,17 @@ def deploy(chain: EmbeddedChain, creation_code: bytes) -> bytes:
 def deploy_grid(
     chain: EmbeddedChain, artifacts: Callable[[str], Artifact], policy: GridPolicy
 ) -> dict[str, bytes]:
-    """Put the test token, all of it the faucet's, and the market on the chain; role to address."""
-    token = deploy(
-        chain,
-        creation_code(
-            artifacts("TestToken"),
-            (policy.token_name, policy.token_symbol, policy.token_decimals, policy.token_supply),
-        ),
-    )
-    market_arguments = (token, policy.receipt_interval, policy.grace)
-    market = deploy(chain, creation_code(artifacts("ComputeMarket"), market_arguments))
-    return {TOKEN: token, MARKET: market}
+    """Put the test token, all of it the faucet's, the jury and the market on the chain; role to address.
+
+    The faucet's account, which is the grid's operator, guards the market and decides its claims.
+    """
+    named = (policy.token_name, policy.token_symbol, policy.token_decimals, policy.token_supply)
+    token = deploy(chain, creation_code(artifacts(TOKEN_CONTRACT), named))
+    jury = deploy(chain, artifacts(JURY_CONTRACT).bytecode)
+    operator = Address(chain.genesis.faucet)
+    arguments = market_constructor(Address(token), operator, operator, Address(jury), policy.market)
+    market = deploy(chain, artifacts(MARKET_CONTRACT).bytecode + arguments)
+    return {TOKEN: token, JURY: jury, MARKET: market}
 
 
 def creation_code(artifact: Artifact, arguments: Sequence[object]) -> bytes:

@@ -9,6 +9,7 @@ from node.cli.options import Json, RpcUrl
 
 if TYPE_CHECKING:
     from ledger.chain.embedded.genesis import Genesis
+    from ledger.chain.embedded.grid import GridPolicy
 
 chain = typer.Typer(no_args_is_help=True)
 node = typer.Typer(no_args_is_help=True)
@@ -34,6 +35,14 @@ def run_chain(
     confirm_time: Annotated[float, typer.Option(help="Pause before an empty block, seconds.")] = 1.0,
     receipt_interval: Annotated[int, typer.Option(help="New grid: seconds between receipts.")] = 10,
     grace: Annotated[int, typer.Option(help="New grid: seconds a lease waits for its last receipt.")] = 60,
+    challenge_window: Annotated[int, typer.Option(help="New grid: seconds to contest a claim.")] = 60,
+    arbitration_window: Annotated[int, typer.Option(help="New grid: seconds to decide a claim.")] = 300,
+    unstake_delay: Annotated[
+        int | None,
+        typer.Option(help="New grid: seconds that stake stays; a minute beyond the longest window."),
+    ] = None,
+    fee: Annotated[int, typer.Option(help="New grid: basis points of each payout to the node.")] = 100,
+    stake: Annotated[int, typer.Option(help="New grid: basis points of an escrow locked as stake.")] = 1_000,
     faucet_limit: Annotated[int, typer.Option(help="Faucet grants an hour to one account.")] = 3,
     allow_reorg: Annotated[bool, typer.Option("--allow-reorg", hidden=True)] = False,
     as_json: Json = False,
@@ -43,15 +52,21 @@ def run_chain(
 
     from ledger.chain.embedded import genesis, server
     from ledger.chain.embedded.faucet import FaucetPolicy
+    from ledger.chain.embedded.grid import GridPolicy
     from ledger.chain.embedded.sealing import SealPolicy
     from node.cli.daemon import to_stderr
 
     to_stderr()
-    identity = (
-        genesis.read(directory)
-        if genesis.is_initialised(directory)
-        else found(directory, receipt_interval=receipt_interval, grace=grace)
+    rules = GridPolicy(
+        receipt_interval=receipt_interval,
+        grace=grace,
+        challenge_window=challenge_window,
+        arbitration_window=arbitration_window,
+        unstake_delay=unstake_delay,
+        fee_bps=fee,
+        stake_bps=stake,
     )
+    identity = genesis.read(directory) if genesis.is_initialised(directory) else found(directory, rules)
     seal = SealPolicy(seconds=seal_time, count=seal_count, on_demand=on_demand, confirm_seconds=confirm_time)
     policy = server.ServePolicy(
         seal=seal, faucet=FaucetPolicy(per_address=faucet_limit), allow_reorg=allow_reorg
@@ -63,21 +78,20 @@ def run_chain(
     server.run(directory, clock=time.time, host=host, port=port, policy=policy, ready=ready)
 
 
-def found(directory: Path, *, receipt_interval: int, grace: int) -> "Genesis":
-    """A new grid with its own chain id, token and market."""
+def found(directory: Path, rules: "GridPolicy") -> "Genesis":
+    """A new grid with its own chain id, token, jury and market."""
     import secrets
     import time
 
     from contracts.loader import artifact
-    from ledger.chain.embedded.grid import GridPolicy, deploy_grid, initialise
+    from ledger.chain.embedded.grid import deploy_grid, initialise
 
-    policy = GridPolicy(receipt_interval=receipt_interval, grace=grace)
     return initialise(
         directory,
         chain_id=1 + secrets.randbelow((1 << 52) - 1),
         at=int(time.time()),
         faucet_key=secrets.token_bytes(32),
-        populate=lambda chain: deploy_grid(chain, artifact, policy),
+        populate=lambda chain: deploy_grid(chain, artifact, rules),
     )
 
 

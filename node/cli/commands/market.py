@@ -1,4 +1,4 @@
-"""Commands about the market: `search`, `image push`, `audit`."""
+"""Commands about the market: `search`, `providers`, `image push`, `audit`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,26 +12,48 @@ image = typer.Typer(no_args_is_help=True)
 
 def register(app: typer.Typer) -> None:
     app.command()(search)
+    app.command()(providers)
     app.command()(audit)
 
 
 def search(
     live: Annotated[bool, typer.Option("--live", help="Only offers whose agent answers.")] = False,
     vendor: Annotated[str | None, typer.Option(help="Only this vendor, such as nvidia.")] = None,
+    min_reputation: Annotated[str, typer.Option(help="Only providers from this on, 0 to 1.")] = "0",
     as_json: Json = False,
 ) -> None:
     """The offers on the market, with prices, place and free capacity."""
+    from node.cli.reading.quantities import parse_milli
     from node.cli.session import Session
     from node.cli.views.offers import COLUMNS, cells, offer_row
     from node.cli.views.output import Output, table
 
+    floor = parse_milli(min_reputation)
     with Session() as session:
         rows = [offer_row(shown, session.profile.decimals) for shown in session.reader.offers()]
     chosen = [
-        row for row in rows if (row["live"] or not live) and (vendor is None or vendor == row["vendor"])
+        row
+        for row in rows
+        if (row["live"] or not live)
+        and (vendor is None or vendor == row["vendor"])
+        and row["reputation"] >= floor
     ]
     render = table(f"{len(chosen)} offers", COLUMNS, [cells(row) for row in chosen])
     Output(as_json=as_json).result({"offers": chosen}, render)
+
+
+def providers(as_json: Json = False) -> None:
+    """Who lends here: reputation from the market's own events, stake, and what it stands for."""
+    from node.cli.session import Session
+    from node.cli.views.output import Output, table
+    from node.cli.views.providers import COLUMNS, cells
+
+    with Session() as session:
+        found = session.reader.providers()
+        decimals = session.profile.decimals
+    found.sort(key=lambda one: (-int(one["reputation"]["per_mille"]), str(one["provider"])))
+    render = table(f"{len(found)} providers", COLUMNS, [cells(one, decimals) for one in found])
+    Output(as_json=as_json).result({"providers": found}, render)
 
 
 @image.command("push")

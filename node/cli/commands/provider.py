@@ -1,21 +1,23 @@
-"""Commands of a resource owner: `provider init | run | status | drain`."""
+"""Commands of a resource owner: `provider init | run | status | drain`, and its money (`provider_money`)."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.options import EngineUrl, Json, PasswordFile, RpcUrl
+from node.cli.commands import provider_money
+from node.cli.options import EngineUrl, Json, PasswordFile, RpcUrl, Wallet
 
 if TYPE_CHECKING:
     from ledger.market.identity import Address
+    from node.cli.session import Session
     from node.cli.views.output import Output
     from provider_agent.directory import NewProvider
 
 app = typer.Typer(no_args_is_help=True)
+provider_money.add_to(app)
 
-Directory = Annotated[Path, typer.Option("--dir", help="The provider's folder.")]
-HERE = Path("provider")
+Directory = provider_money.Directory
+HERE = provider_money.HERE
 
 
 @app.command("init")
@@ -33,17 +35,31 @@ def init(
     disk: Annotated[str | None, typer.Option(help="Disk to lend, such as 50GiB.")] = None,
     devices: Annotated[int | None, typer.Option(help="Accelerators to lend; all without it.")] = None,
     max_duration: Annotated[str | None, typer.Option(help="Longest lease, such as 12h.")] = None,
+    stake: Annotated[
+        str, typer.Option(help="Tokens to stake; without it, enough for the whole machine for an hour.")
+    ] = "",
+    operator: Annotated[
+        bool,
+        typer.Option("--operator", help="The wallet stays the provider; the folder's key only operates."),
+    ] = False,
+    until: Annotated[str, typer.Option(help="With --operator: until when its key may act.")] = "365d",
+    wallet: Wallet = "default",
     engine: EngineUrl = None,
     directory: Directory = HERE,
     password_file: PasswordFile = None,
     rpc: RpcUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Make a provider's folder for the joined market: a key, and the settings as a file to edit."""
+    """Make a provider's folder for the joined market: a key, and the settings as a file to edit.
+
+    With --operator the wallet owns stake and earnings, and the folder's key can neither withdraw nor unstake.
+    """
     import secrets
+    from dataclasses import replace
 
     from ledger.market.identity import text
     from node.cli.home import password
+    from node.cli.session import Session
     from node.cli.views.output import Output, pairs
     from provider_agent.directory import Paths, init_provider
 
@@ -57,16 +73,21 @@ def init(
     }
     lend = _lend(cores, memory, disk, devices, max_duration)
     place = (name or domain.replace("/", "-"), domain, region)
-    new = _new_provider(place, prices, lend, engine, rpc)
-    key = init_provider(directory, new, password(password_file, new=True), secrets.token_bytes(32))
-    granted = _ask_faucet(key.address, rpc, output)
-    plain = {
-        "directory": str(directory.resolve()),
-        "settings": str(Paths(root=directory).settings),
-        "address": text(key.address),
-        "domain": domain,
-        "faucet": granted,
-    }
+    with Session(wallet=wallet, password_file=password_file, rpc_url=rpc) as session:
+        new = _new_provider(session, place, prices, lend, engine)
+        new = replace(new, stake=stake, owner=session.address if operator else None)
+        key = init_provider(directory, new, password(password_file, new=True), secrets.token_bytes(32))
+        granted = _ask_faucet(session, key.address, output)
+        plain = {
+            "directory": str(directory.resolve()),
+            "settings": str(Paths(root=directory).settings),
+            "address": text(new.owner or key.address),
+            "operator": text(key.address),
+            "domain": domain,
+            "faucet": granted,
+            "authorised": _authorise(session, key.address, until) if operator else "",
+            "stake": stake or provider_money.default_stake(directory, session.profile, output),
+        }
     output.result(plain, pairs(plain))
 
 
@@ -131,19 +152,31 @@ def _lend(
     return {key: value for key, value in given.items() if value is not None}
 
 
+def _authorise(session: "Session", key: "Address", until: str) -> str:
+    """The wallet lets the folder's key operate for it; the transaction."""
+    import time
+
+    from ledger.chain import calls
+    from ledger.market.delegation import Delegation, Role
+    from node.cli.reading.moments import parse_moment
+
+    delegation = Delegation(
+        key=key, roles=Role.OPERATE, allowance=0, until=parse_moment(until, int(time.time()))
+    )
+    return session.send(calls.set_delegate(session.profile.market, delegation))
+
+
 def _new_provider(
+    session: "Session",
     place: tuple[str, str, str],
     prices: dict[str, str],
     lend: dict[str, object],
     engine: str | None,
-    rpc: str | None,
 ) -> "NewProvider":
-    from node.cli.session import Session
     from provider_agent.directory import NewProvider
     from provider_agent.settings import Market
 
-    with Session(rpc_url=rpc) as session:
-        profile = session.profile
+    profile = session.profile
     market = Market(
         chain_id=profile.chain_id,
         address=profile.market,
@@ -162,22 +195,21 @@ def _new_provider(
     )
 
 
-def _ask_faucet(account: "Address", rpc: str | None, output: "Output") -> list[str]:
+def _ask_faucet(session: "Session", account: "Address", output: "Output") -> list[str]:
     """Registering an offer costs gas; an embedded grid gives it, elsewhere the owner does."""
     from ledger.chain.wallet import wait_for
     from ledger.market.errors import MarketError
     from ledger.market.identity import text
-    from node.cli.session import Session, patience
+    from node.cli.session import patience
 
-    with Session(rpc_url=rpc) as session:
-        if not session.profile.embedded:
-            output.note(f"Send coin for gas to {text(account)} before `bingwang provider run`.")
-            return []
-        try:
-            hashes = session.chain.faucet(account)
-            for transaction in hashes:
-                wait_for(session.chain, transaction, patience())
-        except MarketError as error:
-            output.note(f"No coin for gas yet: {error.cause} {error.remedy}")
-            return []
+    if not session.profile.embedded:
+        output.note(f"Send coin for gas to {text(account)} before `bingwang provider run`.")
+        return []
+    try:
+        hashes = session.chain.faucet(account)
+        for transaction in hashes:
+            wait_for(session.chain, transaction, patience())
+    except MarketError as error:
+        output.note(f"No coin for gas yet: {error.cause} {error.remedy}")
+        return []
     return [text(one) for one in hashes]

@@ -65,6 +65,5 @@ def _fetched(session: "Session", name: "BidId", folder: Path, output: "Output") 
     with output.progress() as progress:
         files = session.buyer.fetch_outputs(name, folder, progress)
     return [
-        {"path": one.path, "sha256": one.sha256, "size": one.size, "file": str(path)}
-        for one, path in files.items()
+        {"path": one.path, "sha256": one.sha256, "size": one.size, "file": str(path)} for one, path in files
     ]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.options import EngineUrl, Json, PasswordFile, Wallet
+from node.cli.options import Behalf, EngineUrl, Json, PasswordFile, Wallet
 
 if TYPE_CHECKING:
     from node.buying.draft import JobDraft
@@ -30,6 +30,7 @@ def submit(
     wallet: Wallet = "default",
     password_file: PasswordFile = None,
     engine: EngineUrl = None,
+    behalf: Behalf = None,
     as_json: Json = False,
 ) -> int:
     """Buy what a job file describes. Without --wait or --attach it is done once accepted."""
@@ -37,7 +38,7 @@ def submit(
     from node.cli.reading.job_file import parse_job_file
     from node.cli.session import Session
 
-    with Session(wallet=wallet, password_file=password_file, engine_url=engine) as session:
+    with Session(wallet=wallet, password_file=password_file, engine_url=engine, behalf=behalf) as session:
         draft = parse_job_file(read_source(job_file), session.profile.decimals, str(job_file))
         draft = draft.with_envs(tuple(env or ()))
         choice = Choice(dry_run=dry_run, attach=attach, wait=wait, as_json=as_json)
@@ -62,13 +63,14 @@ def run(
     wallet: Wallet = "default",
     password_file: PasswordFile = None,
     engine: EngineUrl = None,
+    behalf: Behalf = None,
     as_json: Json = False,
 ) -> int:
     """Buy one command in an image."""
     from node.cli.purchase import Choice, buy
     from node.cli.session import Session
 
-    with Session(wallet=wallet, password_file=password_file, engine_url=engine) as session:
+    with Session(wallet=wallet, password_file=password_file, engine_url=engine, behalf=behalf) as session:
         sizes = (cpus, memory, disk)
         limits = (max_price, max_duration)
         draft = _draft(image, tuple(command), sizes, limits, session.profile.decimals)

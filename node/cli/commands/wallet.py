@@ -1,18 +1,25 @@
-"""Commands about keys and money: `wallet create | show | faucet | deposit | withdraw`."""
+"""Commands about keys and money: `wallet create | import | show | faucet | deposit | withdraw`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from node.cli.commands import delegates
 from node.cli.options import Json, PasswordFile, RpcUrl, Wallet
 
 if TYPE_CHECKING:
+    from node.buying.money import RelayedMoney
     from node.cli.session import Session
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(delegates.app, name="delegate", help="Keys that may spend for the wallet.")
 
 Amount = Annotated[str, typer.Argument(help="Tokens, such as 12.5.", metavar="AMOUNT")]
 Name = Annotated[str, typer.Argument(help="Name of the wallet.")]
+Relay = Annotated[
+    bool, typer.Option("--relay", help="Sign only; the node sends it, so the wallet needs no coin for gas.")
+]
 
 
 @app.command()
@@ -31,6 +38,34 @@ def create(
 
     path = home().wallet(name)
     key = create_keystore(path, password(password_file, new=True), secrets.token_bytes(32))
+    plain = {"wallet": name, "address": text(key.address), "keystore": str(path)}
+    Output(as_json=as_json).result(plain, pairs(plain))
+
+
+@app.command("import")
+def import_key(
+    key_file: Annotated[Path, typer.Argument(help="File with a private key, 64 hexadecimal digits.")],
+    name: Annotated[str, typer.Argument(help="Name of the wallet.")],
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+) -> None:
+    """Keep a key that exists already, such as an embedded grid's operator key, in an encrypted keystore."""
+    from ledger.chain.keys import create_keystore
+    from ledger.market.errors import Rejected
+    from ledger.market.identity import text
+    from node.cli.home import home, password
+    from node.cli.views.output import Output, pairs
+
+    try:
+        secret = bytes.fromhex(key_file.read_text(encoding="ascii").strip().removeprefix("0x"))
+    except (OSError, ValueError) as exc:
+        raise Rejected(
+            "malformed-key",
+            f"{key_file} does not hold a private key.",
+            "Name a file of 64 hexadecimal digits.",
+        ) from exc
+    path = home().wallet(name)
+    key = create_keystore(path, password(password_file, new=True), secret)
     plain = {"wallet": name, "address": text(key.address), "keystore": str(path)}
     Output(as_json=as_json).result(plain, pairs(plain))
 
@@ -69,6 +104,7 @@ def faucet(
 @app.command()
 def deposit(
     amount: Amount,
+    relay: Relay = False,
     wallet: Wallet = "default",
     password_file: PasswordFile = None,
     rpc: RpcUrl = None,
@@ -83,6 +119,9 @@ def deposit(
         profile = session.profile
         units = parse_amount(amount, profile.decimals)
         _check_covers(session.chain.token_balance(session.address), units, session, "wallet faucet")
+        if relay:
+            _show(session, {"relayed": _relayed(session).deposit(units)}, as_json=as_json)
+            return
         sent = []
         if session.chain.allowance(session.address) < units:
             sent.append(session.send(calls.approve(session.chain.token(), profile.market, units)))
@@ -93,6 +132,8 @@ def deposit(
 @app.command()
 def withdraw(
     amount: Amount,
+    relay: Relay = False,
+    to: Annotated[str | None, typer.Option(help="With --relay: another account that gets it.")] = None,
     wallet: Wallet = "default",
     password_file: PasswordFile = None,
     rpc: RpcUrl = None,
@@ -100,14 +141,33 @@ def withdraw(
 ) -> None:
     """Pay tokens of the balance at the market out to the wallet."""
     from ledger.chain import calls
+    from ledger.market.identity import Address, from_text
     from node.cli.reading.amounts import parse_amount
     from node.cli.session import Session
 
     with Session(wallet=wallet, password_file=password_file, rpc_url=rpc) as session:
         units = parse_amount(amount, session.profile.decimals)
         _check_covers(session.chain.balance_of(session.address), units, session, "wallet show")
+        if relay:
+            receiver = session.address if to is None else Address(from_text(to, 20))
+            _show(session, {"relayed": _relayed(session).withdraw(units, receiver)}, as_json=as_json)
+            return
         sent = [session.send(calls.withdraw(session.profile.market, units))]
         _show(session, {"transactions": sent}, as_json=as_json)
+
+
+def _relayed(session: "Session") -> "RelayedMoney":
+    import time
+
+    from node.buying.money import RelayedMoney
+
+    return RelayedMoney(
+        key=session.key,
+        chain=session.chain,
+        node=session.reader,
+        nonces=session.nonces,
+        clock=time.time,
+    )
 
 
 def _check_covers(held: int, wanted: int, session: "Session", command: str) -> None:

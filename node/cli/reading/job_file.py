@@ -2,15 +2,18 @@
 
 Keys: name image command envs resources{cpus memory disk accelerators{vendor model count share memory}}
 inputs outputs domains{allow deny} regions runtime grade network retry max_price max_duration wait signer.
-Unknown keys are refused with the nearest known one. Paths are read later, relative to the file.
+gang{count distinct} or replicas{count agree}, min_reputation, and any_of: a list of other forms of the same
+job, each of which may change resources, domains, regions, runtime, grade, max_price, max_duration and
+min_reputation. Unknown keys are refused with the nearest known one. Paths are relative to the file.
 """
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from ledger.market.domains import check_pattern
 from ledger.market.errors import Rejected
 from ledger.market.identity import from_text
-from ledger.market.job import Accelerators, Image, InputFile, check_path
+from ledger.market.job import Accelerators, Gang, Image, InputFile, check_path
 from node.buying.draft import (
     BUYER_SIGNS,
     NODE_SIGNS,
@@ -27,6 +30,7 @@ from node.cli.reading.yaml_section import Section, compose
 MAX_BYTES = 256 * 1024
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 _MAX_RETRY = 7
+MAX_FORMS = 8
 
 
 def parse_job_file(source: str, decimals: int, where: str = "The job file") -> JobDraft:
@@ -59,11 +63,14 @@ def parse_job_file(source: str, decimals: int, where: str = "The job file") -> J
         grade=read.text("grade", "").lower(),
         network=read.convert("network", parse_yes, "false"),
         retry=read.convert("retry", _retry, "0"),
+        gang=_gang(read),
+        min_reputation=read.convert("min_reputation", parse_milli, "0"),
         wait=read.convert("wait", parse_time, "0"),
         signer=read.convert("signer", signer, NODE_SIGNS),
     )
+    forms = tuple(_form(section, draft, decimals) for section in _forms(read))
     read.done()
-    return draft
+    return replace(draft, any_of=forms)
 
 
 def image_source(text: str) -> ImageSource:
@@ -94,6 +101,63 @@ def signer(text: str) -> str:
     if text not in (NODE_SIGNS, BUYER_SIGNS):
         from_text(text, 20)
     return text
+
+
+def _forms(read: Section) -> tuple[Section, ...]:
+    forms = tuple(read.mixed("any_of"))
+    if len(forms) > MAX_FORMS or any(isinstance(form, str) for form in forms):
+        raise Rejected(
+            "malformed-forms",
+            f"any_of has {len(forms)} entries, or one that is no mapping.",
+            f"Write at most {MAX_FORMS} mappings of what differs.",
+        )
+    return tuple(form for form in forms if isinstance(form, Section))
+
+
+def _form(read: Section, draft: JobDraft, decimals: int) -> JobDraft:
+    """Another form of the same job: what the mapping says, and the file's top for the rest."""
+    form = draft
+    resources, domains = read.section("resources"), read.section("domains")
+    if resources is not None:
+        cpu, memory, disk, accelerators = _resources(resources)
+        form = replace(form, cpu=cpu, memory=memory, disk=disk, accelerators=accelerators)
+    if domains is not None:
+        allow, deny = _domains(domains)
+        form = replace(form, allow=allow, deny=deny)
+    if "max_price" in read:
+        form = replace(form, max_rate=read.convert("max_price", lambda text: parse_price(text, decimals)))
+    if "max_duration" in read:
+        form = replace(form, max_seconds=read.convert("max_duration", parse_time))
+    if "min_reputation" in read:
+        form = replace(form, min_reputation=read.convert("min_reputation", parse_milli))
+    form = replace(
+        form,
+        regions=read.texts("regions") or form.regions,
+        runtime=read.text("runtime", form.runtime),
+        grade=read.text("grade", form.grade).lower(),
+    )
+    read.done()
+    return form
+
+
+def _gang(read: Section) -> Gang | None:
+    gang, replicas = read.section("gang"), read.section("replicas")
+    if gang is not None and replicas is not None:
+        raise Rejected(
+            "gang-and-replicas", "The file asks for a gang and for replicas.", "Keep one of the two."
+        )
+    if gang is not None:
+        wanted = Gang(
+            members=gang.convert("count", parse_count),
+            distinct=gang.convert("distinct", parse_yes, "false"),
+        )
+        gang.done()
+        return wanted
+    if replicas is None:
+        return None
+    count, agree = replicas.convert("count", parse_count), replicas.convert("agree", parse_count)
+    replicas.done()
+    return Gang(members=count, distinct=True, agree=agree)
 
 
 def _retry(text: str) -> int:

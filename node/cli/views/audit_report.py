@@ -35,8 +35,7 @@ def report_plain(report: AuditReport) -> dict[str, Any]:
             text(lease): {"paid": str(one.paid), "refunded": str(one.refunded), "because": one.because.value}
             for lease, one in state.closed.items()
         },
-        "balances_total": str(sum(state.balances.values())),
-        "open_escrow": str(state.escrowed()),
+        "totals": {name: str(amount) for name, amount in report.totals().items()},
         "held": str(report.held),
         "unsolicited": str(report.unsolicited),
         "token_balance": str(report.token_balance),
@@ -65,7 +64,7 @@ def _state_at(client: MarketClient, first_block: int, last_block: int) -> Market
     state = MarketState()
     for first in range(first_block, last_block + 1, RANGE_BLOCKS):
         for logged in client.logs(first, min(first + RANGE_BLOCKS - 1, last_block)):
-            state.apply(logged.event)
+            state.apply(logged.event, logged.block.at)
     return state
 
 
@@ -75,8 +74,7 @@ def render(plain: Mapping[str, Any], decimals: int) -> Render:
         "block": plain["block"],
         "events read": plain["events"],
         "leases": f"{len(plain['open_leases'])} open, {len(plain['closed_leases'])} closed",
-        "balances": format_amount(int(plain["balances_total"]), decimals),
-        "open escrow": format_amount(int(plain["open_escrow"]), decimals),
+        **{name: format_amount(int(amount), decimals) for name, amount in plain["totals"].items()},
         "unsolicited": format_amount(int(plain["unsolicited"]), decimals),
         "token balance": format_amount(int(plain["token_balance"]), decimals),
         "verdict": "everything agrees" if plain["sound"] else "IT DOES NOT AGREE",

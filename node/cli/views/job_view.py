@@ -46,7 +46,20 @@ def figures(job: dict[str, Any], decimals: int) -> dict[str, object]:
             if lease["refunded"] is None
             else format_amount(int(lease["refunded"]), decimals),
         }
-    return shown
+    return shown | _replicas(job.get("replicas"))
+
+
+def _replicas(replicas: dict[str, Any] | None) -> dict[str, object]:
+    """How many results agreed, and what the jury says of each provider."""
+    if not replicas:
+        return {}
+    wanted = f"{replicas['agree']} of {replicas['members']} must agree"
+    shown: dict[str, object] = {"replicas": f"{replicas['agreed']} agree; {wanted}"}
+    for one in replicas["results"]:
+        shown[f"  {str(one['provider'])[:12]}"] = one["verdict"] or (
+            "committed" if one["committed"] else "no result yet"
+        )
+    return shown | {"drawn by": replicas["seed"]}
 
 
 def newest_lease(job: dict[str, Any]) -> dict[str, Any] | None:
@@ -61,9 +74,9 @@ def paid(job: dict[str, Any]) -> int:
 
 
 def milliseconds(lease: dict[str, Any]) -> int:
-    """What was agreed to, or else reported, of a lease's running time."""
+    """What was settled, agreed to, or else reported, of a lease's running time; the first that is known."""
     agreed = lease.get("receipt") or lease.get("usage") or {}
-    return int(agreed.get("milliseconds", 0))
+    return int(lease["settled_milliseconds"] or agreed.get("milliseconds", 0))
 
 
 def moment(seconds: int) -> str:

@@ -8,7 +8,7 @@ from ledger.market.wire import offer_from_plain
 from node.cli.reading.amounts import ask_prices
 from node.cli.reading.quantities import format_mib, format_milli, format_seconds
 
-COLUMNS = ("offer", "domain", "region", "free", "tokens an hour", "longest", "live")
+COLUMNS = ("offer", "domain", "region", "free", "tokens an hour", "longest", "reputation", "live")
 
 
 def offer_row(shown: dict[str, Any], decimals: int) -> dict[str, Any]:
@@ -32,6 +32,7 @@ def offer_row(shown: dict[str, Any], decimals: int) -> dict[str, Any]:
         "min_seconds": offer.min_seconds,
         "max_seconds": offer.max_seconds,
         "valid_until": offer.valid_until,
+        "reputation": int(shown["reputation"]),
         "live": bool(shown["live"]),
     }
 
@@ -45,6 +46,7 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
         _capacity(row["free"], row["disk_limit"]),
         _prices(row["prices"]),
         format_seconds(row["max_seconds"]),
+        f"{row['reputation'] / 1000:.3f}",
         "yes" if row["live"] else "no",
     )
 

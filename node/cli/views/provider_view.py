@@ -51,8 +51,10 @@ class ProviderView:
             "offers": [
                 f"{name} {'on chain' if there else 'waiting'}" for name, there in status["offers"].items()
             ],
-            "earned": f"{status['earned']} base units",
-        }
+            "earned": f"{status['earned']} base units, {status['fees']} of them the nodes' fees",
+            "stake": _stake(status["stake"]),
+            "reputation": _reputation(status["reputation"]),
+        } | _operator(status)
 
     def _leases(self) -> list[tuple[object, ...]]:
         return [
@@ -66,6 +68,24 @@ class ProviderView:
             )
             for lease in self._status["leases"]
         ]
+
+
+def _operator(status: dict[str, Any]) -> dict[str, object]:
+    """The agent's own key, where it is not the provider's."""
+    return {} if status["operator"] == status["address"] else {"operated by": status["operator"]}
+
+
+def _stake(stake: dict[str, Any]) -> str:
+    text = f"{stake['free']} base units free, {stake['locked']} locked by leases"
+    if int(stake["unstaking"]):
+        text += f", {stake['unstaking']} asked back until {moment(int(stake['unlock_at']))}"
+    return text
+
+
+def _reputation(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "not known"
+    return f"{found['per_mille']} of 1000 ({found['completed']} leases completed)"
 
 
 def _well(part: dict[str, Any], detail: str) -> str:

@@ -15,12 +15,14 @@ def receipt_plain(job: dict[str, Any], decimals: int) -> dict[str, Any]:
     leases = [_entry(lease, decimals) for lease in job["leases"]]
     paid = sum(int(one["paid"]) for one in leases)
     refunded = sum(int(one["refunded"]) for one in leases)
+    fee = sum(int(one["fee"]) for one in leases)
     return {
         "job": job["job"],
         "state": job["state"],
         "exit_code": job["exit_code"],
         "milliseconds": sum(one["milliseconds"] for one in leases),
         "paid": str(paid),
+        "fee": str(fee),
         "refunded": str(refunded),
         "paid_tokens": format_amount(paid, decimals),
         "refunded_tokens": format_amount(refunded, decimals),
@@ -43,6 +45,7 @@ def _entry(lease: dict[str, Any], decimals: int) -> dict[str, Any]:
         "milliseconds": milliseconds(lease),
         "escrow": str(lease["escrow"] or 0),
         "paid": str(lease["paid"] or 0),
+        "fee": str(lease.get("fee") or 0),
         "refunded": str(lease["refunded"] or 0),
         "transactions": lease["transactions"],
     }
@@ -80,6 +83,7 @@ def _lease_figures(lease: dict[str, Any], decimals: int) -> dict[str, object]:
         "  price": lease["price"],
         "  escrow": format_amount(int(lease["escrow"]), decimals),
         "  paid": format_amount(int(lease["paid"]), decimals),
+        "  of it the matcher's fee": format_amount(int(lease["fee"]), decimals),
         "  refunded": format_amount(int(lease["refunded"]), decimals),
         "  closed because": lease["because"],
         "  opened in": sent.get("opened"),

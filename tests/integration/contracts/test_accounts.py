@@ -1,18 +1,18 @@
 """Money in and out, epochs and nonces; tokens that misbehave."""
 
+from dataclasses import astuple
 from typing import Any
 
 import boa
 import pytest
-from eth.exceptions import Revert
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.loader import artifact
 from ledger.market.errors import Rejected
 from ledger.market.events import Deposited, EpochBumped, NoncesCancelled, Withdrawn
 from ledger.market.identity import NOBODY
 from ledger.market.money import rate_of
+from ledger.market.policy import EMBEDDED
 from ledger.market.resource import Quantities
 from tests.fakes.in_process_market import (
     PURSE,
@@ -21,6 +21,7 @@ from tests.fakes.in_process_market import (
     a_bid,
     account,
     an_offer,
+    deploy,
     party,
 )
 from tests.fakes.market_twin import MarketTwin
@@ -98,7 +99,9 @@ def market_of(token_source: str) -> InProcessMarket:
 def test_a_deposit_is_credited_and_comes_out_again(twin: MarketTwin) -> None:
     before = twin.chain.token.balanceOf(account("stranger"))
     assert twin.deposit("stranger", 700) == [Deposited(account=party("stranger"), amount=700)]
-    assert twin.withdraw("stranger", 700) == [Withdrawn(account=party("stranger"), amount=700)]
+    assert twin.withdraw("stranger", 700) == [
+        Withdrawn(account=party("stranger"), to=party("stranger"), amount=700)
+    ]
     assert twin.chain.token.balanceOf(account("stranger")) == before
     twin.assert_same_state()
 
@@ -155,10 +158,36 @@ def test_the_market_never_holds_more_than_a_balance_can_count() -> None:
         market.call("deposit", 1, sender="buyer")
 
 
-def test_a_market_needs_a_token() -> None:
-    arguments = bytes(32) + (10).to_bytes(32, "big") + (60).to_bytes(32, "big")
-    with pytest.raises(Revert, match="no token"):
-        boa.env.deploy_code(bytecode=artifact("ComputeMarket").bytecode + arguments)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {1: 0},
+        {9: 200, 10: 10_000, 11: 10_000},
+        {9: 0, 10: 0, 11: 0},
+        {8: EMBEDDED.arbitration_window + 1},
+        dict.fromkeys(range(4, 8), 2**32 - 2) | {8: 2**32 - 1},
+    ],
+    ids=[
+        "without a guardian",
+        "the highest shares",
+        "no shares",
+        "the shortest delay",
+        "the longest windows",
+    ],
+)
+def test_the_widest_policy_is_deployed_and_told(changes: dict[int, int]) -> None:
+    words, market = deploy_with(changes)
+    assert list(market.policy()) == words[4:]
+    assert int(market.guardian(), 16) == words[1]
+
+
+def deploy_with(changes: dict[int, int]) -> tuple[list[int], Any]:
+    """A market whose constructor's words are a sound market's but for some; refusals: `test_reverts`."""
+    jury = deploy("ReplicaJury", b"", str(boa.env.eoa))
+    words = [1, 2, 3, int(str(jury.address), 16), *astuple(EMBEDDED)]
+    words = [changes.get(index, word) for index, word in enumerate(words)]
+    arguments = b"".join(word.to_bytes(32, "big") for word in words)
+    return words, deploy("ComputeMarket", arguments, str(boa.env.eoa))
 
 
 def test_epochs_count_from_zero(twin: MarketTwin) -> None:

@@ -8,9 +8,11 @@ import pytest
 
 from ledger.market.errors import Rejected
 from ledger.market.events import (
+    FeePaid,
     LeaseClosed,
     LeaseOpened,
     LeaseTerminated,
+    MarketEvent,
     ReceiptSkipped,
     UsageSettled,
 )
@@ -31,6 +33,10 @@ R = SkipReason
 def lease(twin: MarketTwin) -> LeaseOpened:
     twin.register(an_offer())
     return twin.open(an_offer(), Order(bid=a_bid(), rate=RATE))
+
+
+def without_fees(events: list[MarketEvent]) -> list[MarketEvent]:
+    return [event for event in events if not isinstance(event, FeePaid)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +103,7 @@ def test_a_receipt_pays_or_is_skipped_for_its_reason(
     twin.chain.advance(case.after - early)
     terms = replace(lease.terms, member=case.member)
     claim = Claim(terms=terms, milliseconds=case.milliseconds, last=case.last, signed_by=case.signed_by)
-    first, *rest = twin.settle(claim)
+    first, *rest = without_fees(twin.settle(claim))
     if case.reason:
         assert isinstance(first, ReceiptSkipped)
         assert first.reason == case.reason
@@ -109,10 +115,10 @@ def test_a_receipt_pays_or_is_skipped_for_its_reason(
 
 
 HOSTILE_RECEIPTS: list[tuple[int, Any]] = [
-    (1, 2**64),
+    (1, 2**65),
     (1, 2**256 - 1),
     (3, 2),
-    (3, 2**256 - 1),
+    (3, 2**191),
 ]
 
 
@@ -123,7 +129,7 @@ def test_a_receipt_out_of_range_is_skipped_and_the_next_one_pays(
     receipt = twin.receipt(Claim(terms=lease.terms, milliseconds=5_000))
     good = twin.chain.settlement_words(lease.terms, receipt)
     bad = [*good[:place], word, *good[place + 1 :]]
-    skipped, paid = twin.chain.call("settleMany", [bad, good], sender="stranger")
+    skipped, paid, _ = twin.chain.call("settleMany", [bad, good], sender="stranger")
     assert skipped == ReceiptSkipped(lease=lease.id, reason=SkipReason.RECEIPT_FIELD)
     assert isinstance(paid, UsageSettled)
 
@@ -132,24 +138,29 @@ def test_hostile_terms_are_an_unknown_lease(twin: MarketTwin, lease: LeaseOpened
     receipt = twin.receipt(Claim(terms=lease.terms, milliseconds=5_000))
     words = twin.chain.settlement_words(lease.terms, receipt)
     words[0][7:] = [2**256 - 1] * 3
-    assert twin.chain.market.checkSettlement(words) == SkipReason.LEASE_UNKNOWN
+    assert twin.chain.view("market", "checkSettlement", words) == SkipReason.LEASE_UNKNOWN
     logged = twin.chain.call("closeMany", [words[0]], sender="stranger")
     assert [event.reason for event in logged] == [SkipReason.LEASE_UNKNOWN]  # type: ignore[union-attr]
 
 
 def test_a_lease_at_full_use_pays_exactly_its_escrow(twin: MarketTwin, lease: LeaseOpened) -> None:
     twin.chain.advance(DURATION)
-    settled, closed = twin.settle(Claim(terms=lease.terms, milliseconds=DURATION * 1000, last=True))
+    claim = Claim(terms=lease.terms, milliseconds=DURATION * 1000, last=True)
+    settled, closed, paid = twin.settle(claim)
     assert isinstance(settled, UsageSettled)
     assert settled.amount == ESCROW
     assert isinstance(closed, LeaseClosed)
     assert (closed.paid, closed.refunded) == (ESCROW, 0)
-    assert twin.balances()[party("provider")] == ESCROW
+    fee = EMBEDDED.fee_on(ESCROW)
+    assert settled.fee == fee
+    assert paid == FeePaid(matcher=party("matcher"), amount=fee)
+    assert twin.balances()[party("provider")] == ESCROW - fee
+    assert twin.balances()[party("matcher")] == fee
 
 
 def test_the_last_receipt_refunds_the_rest(twin: MarketTwin, lease: LeaseOpened) -> None:
     twin.chain.advance(60)
-    _, closed = twin.settle(Claim(terms=lease.terms, milliseconds=60_000, last=True))
+    _, closed, _ = twin.settle(Claim(terms=lease.terms, milliseconds=60_000, last=True))
     assert isinstance(closed, LeaseClosed)
     assert closed.because is ClosedBecause.LAST_RECEIPT
     assert closed.paid + closed.refunded == ESCROW
@@ -184,6 +195,7 @@ def test_a_batch_settles_the_good_and_logs_the_bad(twin: MarketTwin) -> None:
         "UsageSettled",
         "LeaseClosed",
         "ReceiptSkipped",
+        "FeePaid",
     ]
     twin.assert_same_state()
 
@@ -282,7 +294,7 @@ def test_a_closed_lease_does_not_reopen(twin: MarketTwin, lease: LeaseOpened) ->
     twin.release(lease.terms)
     order = Order(bid=a_bid(), rate=RATE)
     words = twin.chain.fill_words(order)
-    told = twin.chain.market.checkFill(account("matcher"), words_of(an_offer()), words)
+    told = twin.chain.view("market", "checkFill", account("matcher"), words_of(an_offer()), words)
     assert told == SkipReason.NONCE_USED
     (skipped,) = twin.settle(Claim(terms=lease.terms, milliseconds=1_000))
     assert skipped == ReceiptSkipped(lease=lease.id, reason=SkipReason.LEASE_UNKNOWN)
@@ -299,6 +311,11 @@ def test_the_messages_of_refused_calls_say_why(twin: MarketTwin, lease: LeaseOpe
 
 
 def test_every_reason_of_a_receipt_has_its_case() -> None:
-    elsewhere = {SkipReason.RECEIPT_FIELD, SkipReason.NOT_YET}
+    elsewhere = {
+        SkipReason.RECEIPT_FIELD,
+        SkipReason.NOT_YET,
+        SkipReason.CLAIMED,  # test_claims
+        SkipReason.UNDECIDED,  # test_gangs
+    }
     told = {case.reason for case in CASES} - {0}
     assert told | elsewhere == {r for r in SkipReason if r >= 40}

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from ledger.market.job import Image, InputFile, Job
 from ledger.market.lifecycle import JobState
 from ledger.market.offer_document import OfferDocument
 from ledger.market.receipt import UsageReceipt
+from node.api.orders import ORDER_LIMIT
 from node.trading.presence import Heartbeat
 from tests.factories import a_digest, a_job, an_offer
 from tests.fakes.node_server import BLOB_LIMIT, CHUNK_LIMIT, NodeServer, order_plain
@@ -273,7 +275,7 @@ class TestOrders:
 
     def test_a_bid_that_no_contract_takes_is_refused(self, server: NodeServer, offer: str) -> None:
         check(submit(server, signer=NOBODY), 422, "malformed-bid")
-        check(submit(server, members=2), 422, "not-offered-yet")
+        check(submit(server, members=2), 422, "bid-differs-from-job")
         check(submit(server, valid_until=server.twin.now), 422, "bid-expired")
 
     @pytest.mark.parametrize(
@@ -303,7 +305,7 @@ class TestOrders:
 
     def test_what_is_no_json_or_too_large_is_refused(self, server: NodeServer) -> None:
         check(server.call("POST", "/v1/bids", b"{", key=BUYER), 422, "malformed-json")
-        check(server.call("POST", "/v1/bids", b"x" * (257 << 10), key=BUYER), 413, "oversized-upload")
+        check(server.call("POST", "/v1/bids", b"x" * (ORDER_LIMIT + 1), key=BUYER), 413, "oversized-upload")
 
     def test_an_order_needs_its_files_at_the_node(self, server: NodeServer, offer: str) -> None:
         name = sha256(b"hello").hexdigest()
@@ -464,8 +466,9 @@ def events(stream: str) -> Iterator[tuple[str, Any]]:
 class TestEvents:
     def test_events_are_listed_by_number(self, server: NodeServer, offer: str) -> None:
         listed = server.call("GET", "/v1/events").json()
-        assert [one["name"] for one in listed["events"]] == ["Deposited", "OfferRegistered"]
-        assert listed["events"][0]["args"]["amount"] == "10000000"
+        names = ["MarketDeployed", "Deposited", "Deposited", "Staked", "OfferRegistered"]
+        assert [one["name"] for one in listed["events"]] == names
+        assert listed["events"][1]["args"]["amount"] == "10000000"
         after = server.call("GET", f"/v1/events?after={listed['next']}").json()
         assert after == {"events": [], "next": listed["next"]}
         assert len(server.call("GET", "/v1/events?limit=1").json()["events"]) == 1
@@ -475,11 +478,11 @@ class TestEvents:
         url = f"http://{server.address}/v1/events/stream"
         with httpx.Client(trust_env=False) as reader, reader.stream("GET", url) as stream:
             lines = stream.iter_lines()
-            assert [next(lines), next(lines)] == ["id: 1", "event: Deposited"]
+            assert [next(lines), next(lines)] == ["id: 1", "event: MarketDeployed"]
             server.twin.deposit(5, OTHER.address)
             server.twin.seal()
             server.nudges.publish("events", "events")
-            assert next(line for line in lines if line.startswith("id")) == "id: 2"
+            assert [line for line in islice(lines, 8) if line.startswith("id")] == ["id: 2", "id: 3"]
 
 
 class TestAgents:

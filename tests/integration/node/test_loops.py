@@ -10,8 +10,11 @@ from ledger.market.events import BlockRef, LeaseOpened, Logged
 from ledger.market.facts import ChainObserved
 from ledger.market.lifecycle import JobState
 from ledger.market.outbox import IntentState
+from ledger.market.policy import EMBEDDED
 from node.loops import Following, Sending
-from tests.fakes.node_twin import DOMAIN, GENESIS, NodeTwin
+from node.trading.settlement import CLOSE_MARGIN_SECONDS
+from tests.factories import an_address
+from tests.fakes.node_twin import BUYER, DOMAIN, GENESIS, NodeTwin
 
 
 class Blocks:
@@ -43,7 +46,8 @@ class SilentOutbox:
 
 
 def following(node: NodeTwin, opened: list[LeaseOpened]) -> Following:
-    return Following(node.books, Follower(Blocks(node.blocks)), node.exchange, 1, opened.append)
+    follower = Follower(Blocks(node.blocks))
+    return Following(node.books, follower, node.exchange, node.track_records, 1, opened.append)
 
 
 def test_following_tells_each_opening_once_and_goes_on_after_a_restart(node: NodeTwin) -> None:
@@ -72,3 +76,21 @@ def test_plans_fail_even_while_the_chain_is_silent(node: NodeTwin) -> None:
     with pytest.raises(Unavailable):
         Sending(node.books, SilentOutbox(), node.exchange).step(node.now)
     assert node.job(job).state is JobState.RESTING
+
+
+def test_reputations_are_in_step_with_what_was_followed(node: NodeTwin) -> None:
+    node.beat(node.lend())
+    node.seal()
+    node.exchange.submit(node.order(signer=BUYER.address), 0, node.now)
+    node.mine()
+    node.seal()
+    node.now += 600 + EMBEDDED.grace + CLOSE_MARGIN_SECONDS
+    node.settlement.sweep(node.now)
+    node.mine()
+    node.sealed()
+    provider = an_address("provider")
+    assert node.track_records.reputation(provider, node.now).no_shows == 0
+    following(node, []).step(node.now)
+    assert node.track_records.reputation(provider, node.now).no_shows == 1
+    node.restart()
+    assert node.track_records.reputation(provider, node.now).no_shows == 1

@@ -14,6 +14,7 @@ from matcher.book import (
     CapacityTaken,
     OfferDelisted,
     OfferListed,
+    StakeChanged,
 )
 from matcher.orders import OfferOrder
 from tests import strategies as some
@@ -89,3 +90,25 @@ def test_rows_move_and_every_offer_keeps_its_columns(orders: list[OfferOrder], l
         assert view.ask[:, row].tolist() == list(order.offer.ask)
         assert view.free_of(row) == order.offer.capacity
     assert book.offer(OfferId(a_digest("nobody's"))) is None
+
+
+def test_the_last_word_on_a_stake_counts_and_nothing_said_is_none() -> None:
+    order = offer_order()
+    book = Book([OfferListed(order=order)], stake_bps=1_000)
+    assert book.stake(order.offer.provider) == 0
+    for free in (70, 50):
+        book.apply(StakeChanged(provider=order.offer.provider, free=free))
+    assert book.stake(order.offer.provider) == 50
+    view = book.offers()
+    assert view.stakes[view.provider_of(0)] == 50
+
+
+def test_what_a_viewer_takes_is_its_own_affair() -> None:
+    order = offer_order()
+    book = Book(
+        [OfferListed(order=order), StakeChanged(provider=order.offer.provider, free=70)], stake_bps=1_000
+    )
+    view = book.offers()
+    view.take(0, WANT, 60)
+    assert (view.stakes[view.provider_of(0)], view.free_of(0)) == (10, order.offer.capacity.less(WANT))
+    assert (book.offers().stakes, free_of(book, order)) == ([70], order.offer.capacity)

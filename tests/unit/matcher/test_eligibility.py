@@ -5,15 +5,18 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
+from ledger.market.bid import AGREE_SHIFT, DISTINCT, REPLICAS
 from ledger.market.identity import NOBODY, LeaseId
 from ledger.market.lease import LeaseTerms
 from ledger.market.model import Fill, MarketModel
+from ledger.market.money import escrow_for
 from ledger.market.policy import EMBEDDED
 from ledger.market.reasons import SkipReason
 from ledger.market.resource import Quantities
 from ledger.market.traits import Traits
-from matcher.book import Book, OfferListed
+from matcher.book import Book, OfferListed, StakeChanged
 from matcher.eligibility import conditions, eligible, faulty_terms
 from matcher.orders import BidOrder, OfferOrder
 from matcher.pricing import ask_rates, executed_rate
@@ -25,8 +28,9 @@ DEMAND = a_bid().traits
 GPU = replace(PROCESSORS, vendors=2, gpu_memory_mib=24_000, capability=80, model=7)
 
 
-def failing(offer: OfferOrder, bid: BidOrder, at: int = NOW) -> set[str]:
-    view = Book([OfferListed(order=offer)]).offers()
+def failing(offer: OfferOrder, bid: BidOrder, at: int = NOW, stake: int = 0, stake_bps: int = 0) -> set[str]:
+    provided = StakeChanged(provider=offer.offer.provider, free=stake)
+    view = Book([OfferListed(order=offer), provided], stake_bps=stake_bps).offers()
     found = conditions(view, bid, ask_rates(view.ask, bid.bid.want), at)
     return {name for name, met in found if not (met if isinstance(met, bool) else met[0])}
 
@@ -116,16 +120,83 @@ def test_the_limit_may_be_the_ask_and_nothing_below() -> None:
     assert failing(offer_order(), bid_order(limit_rate=rate - 1)) == {"price"}
 
 
-def test_a_gang_waits_for_another_release() -> None:
+def test_an_order_has_one_to_thirty_two_members() -> None:
     assert failing(offer_order(), bid_order(members=1)) == set()
-    assert failing(offer_order(), bid_order(members=2)) == {"members"}
+    assert failing(offer_order(), bid_order(members=32)) == set()
     assert failing(offer_order(), bid_order(members=0)) == {"members"}
+    assert failing(offer_order(), bid_order(members=33)) == {"members"}
+
+
+TWO_OF_THREE = REPLICAS | 2 << AGREE_SHIFT
+
+
+@pytest.mark.parametrize(
+    ("members", "flags"), [(2, DISTINCT), (32, DISTINCT), (3, TWO_OF_THREE), (2, TWO_OF_THREE), (4, 0)]
+)
+def test_flags_that_suit_the_members_are_good_terms(members: int, flags: int) -> None:
+    assert faulty_terms(a_bid(members=members, flags=flags)) == ()
+
+
+@pytest.mark.parametrize(
+    ("members", "flags"),
+    [
+        (1, DISTINCT),
+        (1, REPLICAS | 1 << AGREE_SHIFT),
+        (2, 4),
+        (2, 1 << AGREE_SHIFT),
+        (2, REPLICAS),
+        (4, TWO_OF_THREE),
+        (1, TWO_OF_THREE),
+        (16, REPLICAS | 9 << AGREE_SHIFT),
+        (3, TWO_OF_THREE | 8),
+    ],
+)
+def test_flags_that_the_contract_refuses_are_faulty_terms(members: int, flags: int) -> None:
+    assert faulty_terms(a_bid(members=members, flags=flags))
+
+
+def test_a_reputation_at_the_floor_is_served_and_one_below_it_is_not() -> None:
+    floor = replace(bid_order(), min_reputation=500)
+    assert failing(replace(offer_order(), reputation=500), floor) == set()
+    assert failing(replace(offer_order(), reputation=499), floor) == {"reputation"}
+    assert failing(offer_order(), bid_order()) == set()
+
+
+def test_a_stake_that_covers_the_lock_to_the_last_unit_is_enough_and_a_unit_less_is_not() -> None:
+    escrow = escrow_for(executed_rate(offer_order(), bid_order()), 600)
+    lock = replace(EMBEDDED, stake_bps=2_500).lock_for(escrow)
+    assert lock == 46
+    assert failing(offer_order(), bid_order(), stake=lock, stake_bps=2_500) == set()
+    assert failing(offer_order(), bid_order(), stake=lock - 1, stake_bps=2_500) == {"stake"}
+    assert failing(offer_order(), bid_order(), stake=0, stake_bps=0) == set()
+
+
+@given(
+    ask=st.integers(0, (1 << 31) - 1),
+    cpu=st.integers(1, (1 << 31) - 1),
+    memory=st.integers(0, (1 << 31) - 1),
+    duration=st.integers(1, (1 << 32) - 1),
+    stake_bps=st.integers(1, 10_000),
+    near=st.integers(-1, 1),
+)
+def test_stake_is_compared_as_the_contract_does_at_any_size(
+    ask: int, cpu: int, memory: int, duration: int, stake_bps: int, near: int
+) -> None:
+    lanes = (1 << 31) - 1
+    offer = offer_order(
+        capacity=Quantities(cpu=lanes, memory=lanes), ask=Quantities(cpu=ask, memory=lanes - ask)
+    )
+    bid = bid_order(want=Quantities(cpu=cpu, memory=memory), duration=duration)
+    lock = replace(EMBEDDED, stake_bps=stake_bps).lock_for(escrow_for(executed_rate(offer, bid), duration))
+    stake = max(0, lock + near)
+    assert ("stake" in failing(offer, bid, stake=stake, stake_bps=stake_bps)) is (stake < lock)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"flags": 1},
+        {"members": 2, "flags": 8},
         {"continues": a_digest("lease")},
         {"signer": NOBODY},
         {"duration": 0},
@@ -154,10 +225,12 @@ def lease_id(terms: LeaseTerms) -> LeaseId:
 
 @given(offer=some.offer_orders, bid=some.bid_orders)
 def test_eligibility_is_the_contracts_own_word(offer: OfferOrder, bid: BidOrder) -> None:
-    open_to_all = replace(bid, allow=(), deny=(), exclude=frozenset())
+    open_to_all = replace(
+        bid, allow=(), deny=(), exclude=frozenset(), bid=replace(bid.bid, members=1, flags=0)
+    )
     view = Book([OfferListed(order=offer)]).offers()
     fits = bool(eligible(view, open_to_all, ask_rates(view.ask, bid.bid.want), NOW)[0])
-    assert fits == (verdict(offer, bid) is SkipReason.NONE)
+    assert fits == (verdict(offer, open_to_all) is SkipReason.NONE)
 
 
 @given(claim=some.traits, demand=some.traits)
@@ -169,7 +242,7 @@ def test_traits_are_compared_as_the_kernel_does(claim: Traits, demand: Traits) -
 
 def verdict(offer: OfferOrder, bid: BidOrder) -> SkipReason:
     """What the contract's model says of this pair, with funds and signatures in order."""
-    model = MarketModel(policy=EMBEDDED, lease_id=lease_id)
+    model = MarketModel(policy=replace(EMBEDDED, stake_bps=0), lease_id=lease_id)
     registered_at = min(NOW, offer.offer.valid_until - 1)
     model.register_offer(offer.offer.provider, offer.id, offer.offer, registered_at)
     model.deposit(bid.bid.buyer, 1 << 80)

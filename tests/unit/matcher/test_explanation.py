@@ -7,18 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.market.bid import AGREE_SHIFT, DISTINCT, REPLICAS
 from ledger.market.money import escrow_for
 from ledger.market.resource import Quantities
 from ledger.market.traits import FEATURES, REGIONS
-from matcher.book import BidPlaced, Book, CapacityTaken, OfferListed
+from matcher.book import BidPlaced, Book, CapacityTaken, OfferListed, StakeChanged
 from matcher.clearing import clear
 from matcher.explanation import Exclusion, Explanation, Quote, explain
 from matcher.orders import BidOrder, OfferOrder
+from matcher.pricing import executed_rate
 from tests import strategies as some
 from tests.factories import NOW, a_bid, an_address, bid_order, offer_order
 
 offer_lists = st.lists(some.offer_orders, max_size=5, unique_by=lambda order: order.id)
+gang_orders = st.builds(
+    lambda order, members, flags: replace(order, bid=replace(order.bid, members=members, flags=flags)),
+    some.bid_orders,
+    st.integers(1, 4),
+    st.sampled_from([0, DISTINCT, REPLICAS | 2 << AGREE_SHIFT, REPLICAS | 3 << AGREE_SHIFT]),
+)
 DEMAND = a_bid().traits
+WANT = a_bid().want
 
 
 def listed(*orders: OfferOrder) -> Book:
@@ -81,8 +90,13 @@ LINES = [
      f"excluded: 0x{an_address('provider').hex()} is excluded for this job"),
     ({"buyer": an_address("provider")}, "self_trade: buyer and provider are one account"),
     ({"limit_rate": 1}, "price: asks 1102400, the limit is 1 (milli-base-units per hour)"),
-    ({"members": 2}, "members: wants 2 members, a lease has 1"),
-    ({"flags": 2}, "terms: its flags 2 are unknown"),
+    ({"members": 0}, "members: wants 0 members, an order has 1 to 32"),
+    ({"members": 5}, "members: wants 5 members together, 4 would find a place"),
+    ({"members": 2, "flags": DISTINCT},
+     "distinct: wants 2 members at distinct providers, 1 would find a place"),
+    ({"members": 2, "flags": REPLICAS | 2 << AGREE_SHIFT},
+     "distinct: wants 2 members at distinct providers and domains, 1 would find a place"),
+    ({"flags": 2}, "terms: its flags 2 are unknown, or not for 1 members"),
 ]  # fmt: skip
 
 
@@ -96,30 +110,90 @@ def test_each_dimension_says_what_fails_in_figures(changes: dict[str, Any], line
     assert told.excluded == (Exclusion(offer=order.id, dimensions=(name,), detail=(line,)),)
 
 
+def test_a_reputation_below_the_floor_is_told_in_figures() -> None:
+    told = explain(replace(bid_order(), min_reputation=700), listed(replace(offer_order(), reputation=650)))
+    assert told.excluded[0].detail == ("reputation: wants at least 700 per mille, has 650 per mille",)
+
+
+def staked(free: int, stake_bps: int = 1_000) -> Book:
+    offer = offer_order()
+    stake = StakeChanged(provider=offer.offer.provider, free=free)
+    return Book([OfferListed(order=offer), stake], stake_bps=stake_bps)
+
+
+def test_a_stake_that_does_not_cover_the_lock_is_told_with_the_time_that_it_covers() -> None:
+    assert explain(bid_order(), staked(17)).excluded[0].detail == (
+        "stake: a lease locks 18 base units, its provider has 17 free: 584 s would be covered",
+    )
+    assert explain(bid_order(duration=584), staked(17)).excluded == ()
+    assert explain(bid_order(duration=585), staked(17)).eligible == ()
+
+
+def test_without_stake_hardly_any_time_is_covered() -> None:
+    dear = explain(bid_order(limit_rate=1 << 60, want=WANT.with_lanes(cpu=4_000)), staked(0))
+    assert dear.excluded[0].detail[0].endswith(": 7 s would be covered")
+    whole = explain(bid_order(), staked(0, stake_bps=10_000))
+    assert whole.excluded[0].detail[0].endswith(": no second would be covered")
+
+
+def test_a_gang_with_a_place_for_all_is_quoted_what_one_member_costs() -> None:
+    told = explain(bid_order(members=4), listed(offer_order()))
+    assert told.eligible == (
+        Quote(offer=offer_order().id, rate=1_102_400, escrow=escrow_for(1_102_400, 600)),
+    )
+    assert told.excluded == ()
+
+
+def test_a_gang_would_match_at_the_price_of_its_dearest_member() -> None:
+    near = offer_order("near", capacity=WANT)
+    far = offer_order("far", ask=Quantities(cpu=5_500))
+    told = explain(bid_order(members=2, limit_rate=2_000_000), listed(near, far))
+    assert told.eligible == ()
+    assert [one.dimensions for one in told.excluded] == [("members",), ("price",)]
+    assert told.would_match_at == 5_500_000
+    assert explain(bid_order(members=6, limit_rate=2_000_000), listed(near, far)).would_match_at is None
+
+
 def test_an_offer_that_ends_too_early_says_when() -> None:
     told = explain(bid_order(), listed(offer_order(valid_until=NOW + 60)))
     line = f"validity: the lease could last until {NOW + 600}, the offer ends at {NOW + 60}"
     assert told.excluded[0].detail == (line,)
 
 
-@given(offers=offer_lists, bid=some.bid_orders)
-def test_a_bid_alone_gets_the_first_quote_or_nothing(offers: list[OfferOrder], bid: BidOrder) -> None:
+@given(offers=offer_lists, bid=gang_orders)
+def test_a_bid_alone_gets_what_was_quoted_or_nothing(offers: list[OfferOrder], bid: BidOrder) -> None:
     book = listed(*offers)
     told = explain(bid, book)
     book.apply(BidPlaced(order=bid))
-    got = [(match.offer, match.rate) for match in clear(book, NOW).matches]
-    assert got == [(quote.offer, quote.rate) for quote in told.eligible[:1]]
+    members = [member for match in clear(book, NOW).matches for member in match.members]
+    quoted = {(quote.offer, quote.rate) for quote in told.eligible}
+    assert bool(members) is bool(quoted)
+    assert {(member.offer, member.rate) for member in members} <= quoted
+    if members and not bid.replicated:
+        assert (members[0].offer, members[0].rate) == (told.eligible[0].offer, told.eligible[0].rate)
     told_of = {one.offer for one in told.eligible} | {one.offer for one in told.excluded}
     assert told_of == {order.id for order in offers}
 
 
-@given(offers=offer_lists, bid=some.bid_orders)
+@given(offers=offer_lists, bid=gang_orders)
 def test_the_stated_price_is_enough_and_a_unit_less_is_not(offers: list[OfferOrder], bid: BidOrder) -> None:
     book = listed(*offers)
     told = explain(bid, book)
     if told.eligible or told.would_match_at is None:
+        assert not told.eligible or told.would_match_at is None
         return
     for limit, enough in ((told.would_match_at, True), (told.would_match_at - 1, False)):
         raised = replace(bid, bid=replace(bid.bid, limit_rate=limit))
         assert bool(explain(raised, book).eligible) is enough
     assert explain(bid, book) == told
+
+
+@given(offers=offer_lists, bid=gang_orders)
+def test_without_a_stated_price_no_price_would_do(offers: list[OfferOrder], bid: BidOrder) -> None:
+    book = listed(*offers)
+    told = explain(bid, book)
+    if told.eligible or told.would_match_at is not None:
+        return
+    for rate in {executed_rate(offer, bid) for offer in offers}:
+        raised = replace(bid, bid=replace(bid.bid, limit_rate=max(rate, bid.bid.limit_rate)))
+        assert explain(raised, book).eligible == ()

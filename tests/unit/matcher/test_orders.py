@@ -33,3 +33,15 @@ def test_a_bid_order_needs_a_real_id_sequence_time_and_patterns() -> None:
         replace(bid_order(), id=BidId(b"short"))
     with pytest.raises(Rejected):
         replace(bid_order(), job=BidId(b"short"))
+
+
+def test_reputation_is_per_mille_and_a_seed_and_a_group_are_whole_digests() -> None:
+    assert replace(offer_order(), reputation=1_000).reputation == 1_000
+    with pytest.raises(Rejected):
+        replace(offer_order(), reputation=1_001)
+    order = replace(bid_order(), min_reputation=1_000, seed=b"s" * 32, group=BidId(b"g" * 32))
+    assert (order.members, order.distinct, order.replicated) == (1, False, False)
+    wrongs: list[dict[str, Any]] = [{"min_reputation": 1_001}, {"seed": b"s"}, {"group": BidId(b"g")}]
+    for wrong in wrongs:
+        with pytest.raises(Rejected):
+            replace(bid_order(), **wrong)

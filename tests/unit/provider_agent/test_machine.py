@@ -9,29 +9,42 @@ from ledger.market.identity import LeaseId
 from ledger.market.receipt import SignedReceipt, UsageReceipt
 from provider_agent.lifecycle.instructions import (
     AskContract,
+    AskJury,
     Attach,
+    Claim,
     Cleanup,
     CollectOutputs,
+    Commit,
     CreateContainer,
+    Decide,
+    Detach,
     FetchDocument,
+    Finalize,
+    HashOutputs,
     Instruction,
     Observe,
     Prepare,
     Release,
     ReportPhase,
     ReportUsage,
+    Resize,
+    Reveal,
     Settle,
     StartContainer,
     StopContainer,
 )
-from provider_agent.lifecycle.lease_state import Ending, LeaseState, Pace, Stage
+from provider_agent.lifecycle.lease_state import Ending, LeaseState, Pace, Replica, ReplicaResult, Stage
 from provider_agent.lifecycle.stimuli import (
+    ClaimStands,
     Cleaned,
     ContainerCreated,
     ContainerObserved,
     Disowned,
     DocumentJudged,
+    HandedOver,
+    JuryRead,
     LeaseEnded,
+    LeaseJudged,
     LeaseSeen,
     LeaseStands,
     LeaseTerminated,
@@ -42,10 +55,14 @@ from provider_agent.lifecycle.stimuli import (
     PreparationFailed,
     Prepared,
     ReceiptReceived,
+    Resized,
+    ResultHashed,
+    ResultTaken,
     Resumed,
     Stimulus,
     Tick,
     UsageSettled,
+    UsageTaken,
 )
 from provider_agent.machine import handle, open_lease
 from provider_agent.runtimes.base import Phase
@@ -56,7 +73,9 @@ T = NOW * MS
 LEASE = LeaseId(a_digest("lease"))
 PACE = Pace(interval=10 * MS, grace=60 * MS)
 WHY = Ending(code="image-not-allowed", cause="The owner does not run this image.")
-SEEN = LeaseSeen(at=T, id=LEASE, terms=some_terms(), start=NOW, escrow=10**6)
+TERMS = some_terms(rate=3_600_000_000)
+"""a base unit for each millisecond"""
+SEEN = LeaseSeen(at=T, id=LEASE, terms=TERMS, start=NOW, escrow=600_000)
 CREATED = Observed(phase=Phase.CREATED)
 RUNNING = Observed(phase=Phase.RUNNING, started_at=T)
 
@@ -156,6 +175,14 @@ def test_a_job_that_ended_while_the_agent_was_away_is_billed_by_the_engines_time
     state, asked = after(*UP, Resumed(at=T + 60_000), saw(exited(T + 7_000), T + 60_000))
     assert asked[-1] == (CollectOutputs(),)
     assert state.billable(T + 60_000) == 7_000
+
+
+def test_a_job_that_had_ended_before_it_was_told_to_end_ended_by_itself() -> None:
+    back = T + 700_000
+    state, _ = after(*UP, Resumed(at=back), Tick(at=back), saw(exited(T + 7_000), back))
+    assert (state.final_phase, state.billable(back)) == (JobPhase.SUCCEEDED, 7_000)
+    state, _ = after(*UP, Resumed(at=back), Tick(at=back), saw(exited(back + 1, 137), back + 1))
+    assert state.explanation.code == "duration-ended"
 
 
 def test_usage_is_reported_each_interval() -> None:
@@ -265,13 +292,18 @@ def test_a_last_receipt_that_nobody_settles_is_settled_by_the_agent() -> None:
     assert asked[-2:] == [(), (Settle(signed=last.signed),)]
 
 
-def test_without_a_last_receipt_the_best_one_is_settled_before_the_release() -> None:
+def test_without_a_last_receipt_the_best_one_is_settled_before_anything_is_claimed() -> None:
     best = receipt(4_000, at=T + 4_000)
     stimuli: list[Stimulus] = [*DONE[:4], best, *DONE[4:], SUCCEEDED, Disowned(at=T + 6_000, why=WHY)]
     state, asked = after(*stimuli, Tick(at=T + 8_000))
     assert asked[-1] == (Settle(signed=best.signed),)
-    state, instructions = handle(state, UsageSettled(at=T + 9_000, milliseconds=4_000), PACE)
-    assert (state.stage, instructions) == (Stage.RELEASING, (Release(),))
+    claimed, instructions = handle(state, UsageSettled(at=T + 9_000, milliseconds=4_000), PACE)
+    assert (claimed.stage, instructions) == (
+        Stage.CLAIMING,
+        (Claim(milliseconds=5_000, free=5_000, bond=0),),
+    )
+    _, instructions = handle(state, UsageSettled(at=T + 9_000, milliseconds=5_000), PACE)
+    assert instructions == (Release(),)
 
 
 def test_the_node_that_gives_a_lease_up_stops_its_job() -> None:
@@ -317,3 +349,325 @@ def test_a_fact_of_another_lease_is_a_defect() -> None:
 def test_a_lease_of_the_past_is_not_reported_on() -> None:
     state, asked = after(LeaseEnded(at=T))
     assert (state.stage, asked[-1]) == (Stage.GONE, (Cleanup(),))
+
+
+# A claim: the signer fell silent.
+SILENT = (*UP, receipt(10_000, at=T + 10_000), Tick(at=T + 35_001), saw(exited(T + 36_000), T + 36_000))
+
+
+def silent(*stimuli: Stimulus) -> tuple[LeaseState, list[tuple[Instruction, ...]]]:
+    """A job that was stopped for want of receipts, its outputs and reports delivered."""
+    delivered = OutputsCollected(at=T + 36_000, outputs=(), missing=())
+    told = PhaseReported(at=T + 36_000, phase=JobPhase.FAILED)
+    return after(*SILENT, delivered, told, *stimuli)
+
+
+def test_a_silent_signer_is_waited_for_then_its_best_receipt_is_settled_and_the_rest_claimed() -> None:
+    late = T + 36_000 + PACE.last_receipt_patience
+    state, asked = silent(Tick(at=late), UsageSettled(at=late + 1_000, milliseconds=10_000))
+    best = receipt(10_000, at=T + 10_000).signed
+    assert asked[-2] == (Settle(signed=best),)
+    (claim,) = asked[-1]
+    # The job ran 26 s beyond what is paid; two intervals are 20 s, and one needs no bond.
+    assert isinstance(claim, Claim)
+    assert (claim.milliseconds, claim.free) == (30_000, 20_000)
+    assert (state.stage, claim.bond) == (Stage.CLAIMING, 10_000)
+
+
+def test_a_claim_is_never_for_more_than_ran() -> None:
+    short = (*UP, receipt(10_000, at=T + 10_000), saw(exited(T + 13_000), T + 13_000))
+    state, _ = after(*short, OutputsCollected(at=T + 13_000, outputs=(), missing=()), SUCCEEDED)
+    settled = UsageSettled(at=T + 13_000, milliseconds=10_000)
+    state, _ = handle(state, settled, PACE)
+    _, asked = handle(replace(state, disowned=True), Tick(at=T + 16_000), PACE)
+    assert asked == (Claim(milliseconds=13_000, free=13_000, bond=0),)
+
+
+def test_nothing_is_claimed_where_nothing_ran_beyond_the_receipt() -> None:
+    state, _ = after(*UP, receipt(5_000, at=T + 5_000), saw(None, T + 9_000))
+    state, _ = handle(state, OutputsCollected(at=T + 9_000, outputs=(), missing=()), PACE)
+    state, _ = handle(state, PhaseReported(at=T + 9_000, phase=JobPhase.FAILED), PACE)
+    state, _ = handle(state, UsageSettled(at=T + 9_000, milliseconds=5_000), PACE)
+    _, asked = handle(replace(state, disowned=True), Tick(at=T + 12_000), PACE)
+    assert asked == (Release(),)
+
+
+def claimed(*stimuli: Stimulus) -> tuple[LeaseState, list[tuple[Instruction, ...]]]:
+    late = T + 36_000 + PACE.last_receipt_patience
+    settled = UsageSettled(at=late, milliseconds=10_000)
+    stands = ClaimStands(at=late + 2_000, until=NOW + 800, contested=False)
+    return silent(Tick(at=late), settled, stands, *stimuli)
+
+
+def test_a_claim_is_finalised_when_its_window_is_over_and_not_before() -> None:
+    before, after_it = T + 800_000, T + 800_000 + PACE.slack
+    _, asked = claimed(Tick(at=before), Resumed(at=after_it))
+    assert asked[-2:] == [(), (Finalize(),)]
+
+
+def test_a_contested_claim_waits_for_the_arbiter_and_is_finalised_after_its_silence() -> None:
+    contested = ClaimStands(at=T + 700_000, until=NOW + 1_100, contested=True)
+    state, asked = claimed(contested, Tick(at=T + 810_000), Tick(at=T + 1_106_000))
+    assert asked[-2:] == [(), (Finalize(),)]
+    state, instructions = handle(state, LeaseEnded(at=T + 1_107_000), PACE)
+    assert (state.stage, state.contested, instructions) == (Stage.CLEANING, True, (Cleanup(),))
+
+
+def test_a_claim_that_the_chain_does_not_take_is_asked_for_again_and_then_released() -> None:
+    late = T + 36_000 + PACE.last_receipt_patience
+    settled = UsageSettled(at=late, milliseconds=10_000)
+    _, asked = silent(Tick(at=late), settled, Tick(at=late + 3_000), Tick(at=late + PACE.claim_patience + 1))
+    assert isinstance(asked[-2][0], Claim)
+    assert asked[-1] == (Release(),)
+
+
+def test_a_node_that_comes_back_while_a_claim_stands_still_gets_the_outputs() -> None:
+    late = T + 36_000 + PACE.last_receipt_patience
+    state, asked = after(
+        *SILENT, Tick(at=late), UsageSettled(at=late, milliseconds=10_000), Tick(at=late + 2_000)
+    )
+    assert asked[-1][0] == CollectOutputs()
+    state, asked_now = handle(state, OutputsCollected(at=late + 3_000, outputs=(), missing=("a",)), PACE)
+    assert asked_now == (ReportPhase(phase=JobPhase.FAILED),)
+    assert (state.stage, state.missing) == (Stage.CLAIMING, ("a",))
+    state, asked_now = handle(state, LeaseEnded(at=late + 4_000), PACE)
+    assert (state.stage, asked_now) == (Stage.REPORTING, (ReportPhase(phase=JobPhase.FAILED),))
+
+
+def test_a_claim_that_this_agent_forgot_is_still_finalised() -> None:
+    state, _ = after(ClaimStands(at=T, until=NOW + 60, contested=False))
+    state, asked = handle(state, Tick(at=T + 70_000), PACE)
+    assert Finalize() in asked
+
+
+# A last receipt that nobody asked for: the signer ends the job.
+def test_a_signer_that_signs_a_last_receipt_ends_the_job_and_still_gets_its_outputs() -> None:
+    state, asked = after(*UP, receipt(4_000, last=True, at=T + 5_000), LeaseEnded(at=T + 5_500, agreed=True))
+    assert asked[-2:] == [(StopContainer(grace=PACE.stop_grace),), ()]
+    state, asked_now = handle(state, saw(exited(T + 6_000, 143), T + 6_000), PACE)
+    assert (state.explanation.code, asked_now) == ("lease-finished", (CollectOutputs(),))
+
+
+def test_a_lease_closed_by_its_last_receipt_stops_the_job_before_its_outputs_are_taken() -> None:
+    state, asked = after(*UP, LeaseEnded(at=T + 5_500, agreed=True))
+    assert asked[-1] == (StopContainer(grace=PACE.stop_grace),)
+    assert state.closed_at == T + 5_500
+
+
+# A lease that continues another one.
+NEXT = LeaseId(a_digest("next"))
+
+
+def next_of(before: LeaseState, start: int) -> tuple[LeaseState, tuple[Instruction, ...]]:
+    seen = replace(SEEN, id=NEXT, start=start, at=start * MS, continues=before.id)
+    return open_lease(seen, before)
+
+
+def test_a_running_container_goes_on_under_the_next_lease() -> None:
+    before, _ = after(*UP, receipt(20_000, at=T + 20_000), UsageSettled(at=T + 20_000, milliseconds=20_000))
+    state, asked = next_of(before, NOW + 21)
+    assert asked == (FetchDocument(), Attach(), ReportPhase(phase=JobPhase.RUNNING))
+    assert (state.stage, state.container, state.settled) == (Stage.RUNNING, LEASE, 0)
+    assert state.billable(T + 25_000) == 4_000
+    gone, asked = handle(before, HandedOver(at=T + 21_000), PACE)
+    assert (gone.stage, asked) == (Stage.GONE, (Detach(),))
+
+
+def test_no_time_is_billed_twice_where_the_old_receipt_reaches_beyond_the_new_start() -> None:
+    before, _ = after(*UP, UsageSettled(at=T + 22_500, milliseconds=22_500))
+    state, _ = next_of(before, NOW + 21)
+    assert state.billable(T + 25_000) == 2_500
+
+
+def test_the_next_leases_duration_moves_the_deadline() -> None:
+    before, _ = after(*UP)
+    state, _ = next_of(before, NOW + 500)
+    assert state.stop_at(PACE) == T + 500_000 + 600_000
+    assert before.stop_at(PACE) == T + 600_000
+
+
+def test_a_third_lease_still_names_the_first_ones_container() -> None:
+    second, _ = next_of(after(*UP)[0], NOW + 20)
+    seen = replace(SEEN, id=LeaseId(a_digest("third")), start=NOW + 40, at=T + 40_000, continues=NEXT)
+    third, _ = open_lease(seen, second)
+    assert third.container == LEASE
+
+
+def test_the_next_lease_is_read_and_resized_over_restarts_until_it_is_done() -> None:
+    state, _ = next_of(after(*UP)[0], NOW + 20)
+    state, asked = handle(state, Tick(at=T + 21_000), PACE)
+    assert FetchDocument() in asked
+    state, asked = handle(state, DocumentJudged(at=T + 21_000, refusal=None), PACE)
+    assert asked == (Resize(),)
+    state, _ = handle(state, Resumed(at=T + 30_000), PACE)
+    _, asked = handle(state, Tick(at=T + 30_000), PACE)
+    assert Resize() in asked
+    state, asked = handle(state, Resized(at=T + 31_000), PACE)
+    assert (asked, state.unsized) == ((), False)
+
+
+def test_what_cannot_be_resized_is_told_and_the_job_runs_on() -> None:
+    state, _ = next_of(after(*UP)[0], NOW + 20)
+    judged = DocumentJudged(at=T + 21_000, refusal=None, remark=WHY)
+    state, asked = handle(state, judged, PACE)
+    assert asked == (Resize(), ReportPhase(phase=JobPhase.RUNNING))
+    state, _ = handle(state, Resized(at=T + 22_000), PACE)
+    assert (state.stage, state.remark) == (Stage.RUNNING, WHY)
+
+
+def test_a_next_lease_that_is_refused_stops_the_job() -> None:
+    state, _ = next_of(after(*UP)[0], NOW + 20)
+    state, asked = handle(state, DocumentJudged(at=T + 21_000, refusal=WHY), PACE)
+    assert (asked, state.explanation) == ((StopContainer(grace=PACE.stop_grace),), WHY)
+
+
+def test_a_job_that_ended_as_its_lease_was_continued_is_finished_under_the_next() -> None:
+    before, _ = after(*UP, saw(exited(T + 20_500), T + 20_600))
+    state, _ = next_of(before, NOW + 21)
+    assert (state.stage, state.billable(T + 22_000)) == (Stage.COLLECTING, 0)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_lease_that_continues_nothing_is_released(known: bool) -> None:
+    ended, _ = after(LeaseEnded(at=T))
+    seen = replace(SEEN, id=NEXT, continues=LEASE)
+    state, asked = open_lease(seen, ended if known else None)
+    assert asked == (ReportPhase(phase=JobPhase.REFUSED), Release())
+    assert state.explanation.code == "nothing-to-continue"
+
+
+def test_a_job_that_had_not_begun_begins_under_the_next_lease() -> None:
+    state, asked = next_of(after(*ACCEPTED[:1])[0], NOW + 5)
+    assert (state.stage, asked, state.container) == (Stage.SEEN, (FetchDocument(),), LEASE)
+
+
+# A replica: committed, revealed, judged.
+CASE = Replica(agree=2, members=tuple(replace(TERMS, member=number) for number in range(3)))
+RESULT, OTHER_RESULT = a_digest("result"), a_digest("other result")
+HASHED = ResultHashed(at=T + 6_000, result=RESULT, salt=a_digest("salt"))
+
+
+def replica(*stimuli: Stimulus) -> tuple[LeaseState, list[tuple[Instruction, ...]]]:
+    state, first = open_lease(replace(SEEN, replica=CASE))
+    asked = [first]
+    for stimulus in stimuli:
+        state, instructions = handle(state, stimulus, PACE)
+        asked.append(instructions)
+    return state, asked
+
+
+def jury(at: int, commits: int, *results: Any, committed: bool = True, revealed: bool = False) -> JuryRead:
+    return JuryRead(at=at, committed=committed, revealed=revealed, commits=commits, results=tuple(results))
+
+
+def test_a_replica_runs_without_receipts() -> None:
+    state, asked = replica(*UP, Tick(at=T + 10_000), Tick(at=T + 60_000))
+    assert state.stage is Stage.RUNNING
+    assert ReportUsage(milliseconds=60_000, last=False) in asked[-1]
+
+
+def test_a_replica_commits_to_its_result_before_any_node_has_its_outputs() -> None:
+    state, asked = replica(*UP, saw(exited(T + 5_000), T + 5_000), HASHED)
+    metered = ReportUsage(milliseconds=5_000, last=True)
+    assert asked[-2:] == [(HashOutputs(), metered, CollectOutputs()), (Commit(),)]
+    again, asked_now = handle(state, replace(HASHED, salt=a_digest("another salt")), PACE)
+    assert (again, asked_now) == (state, ())
+
+
+READY = (*DONE[:-1], HASHED, DONE[-1], SUCCEEDED)
+
+
+def test_a_replica_reveals_once_all_have_committed_and_is_paid_once_judged() -> None:
+    state, asked = replica(*READY, jury(T + 7_000, 2), jury(T + 9_000, 3))
+    assert asked[-3:] == [(), (), (Reveal(),)]
+    assert state.stage is Stage.JUDGING
+    state, asked_now = handle(state, jury(T + 10_000, 3, RESULT, revealed=True), PACE)
+    assert asked_now == ()
+    state, asked_now = handle(state, LeaseJudged(at=T + 12_000, guilty=False, ended_after=12), PACE)
+    assert (state.stage, asked_now) == (Stage.SETTLING, (ReportUsage(milliseconds=5_000, last=True),))
+
+
+def test_a_verdict_that_comes_before_the_jury_was_asked_again_is_paid_all_the_same() -> None:
+    taken = ResultTaken(at=T + 11_000, revealed=True)
+    judged = LeaseJudged(at=T + 11_500, guilty=False, ended_after=11)
+    state, asked = replica(*READY, jury(T + 9_000, 3), taken, judged)
+    assert (state.stage, asked[-1]) == (Stage.SETTLING, (ReportUsage(milliseconds=5_000, last=True),))
+
+
+def test_a_commitment_that_was_lost_is_sent_again_after_a_kill() -> None:
+    state, _ = replica(*READY, Resumed(at=T + 8_000))
+    _, asked = handle(state, jury(T + 8_000, 0, committed=False), PACE)
+    assert asked == (Commit(),)
+    assert state.replica is not None
+    assert state.replica.result == ReplicaResult(hash=RESULT, salt=HASHED.salt)
+
+
+def test_a_job_that_was_hashed_by_nobody_is_hashed_after_a_kill() -> None:
+    _, asked = replica(*UP, saw(exited(T + 5_000), T + 5_000), Resumed(at=T + 8_000))
+    metered = ReportUsage(milliseconds=5_000, last=True)
+    assert asked[-1][:3] == (HashOutputs(), metered, AskJury())
+
+
+def test_the_node_is_told_how_long_a_replica_ran_until_it_says_so() -> None:
+    state, asked = replica(*READY, Tick(at=T + 8_000))
+    assert ReportUsage(milliseconds=5_000, last=True) in asked[-1]
+    state, _ = handle(state, UsageTaken(at=T + 8_100, last=True), PACE)
+    _, again = handle(state, Tick(at=T + 11_000), PACE)
+    assert again == (AskJury(),)
+
+
+COMMIT_UNTIL = T + 600_000 + PACE.jury_window
+
+
+def test_others_that_do_not_commit_are_not_waited_for_beyond_their_time() -> None:
+    _, asked = replica(*READY, jury(COMMIT_UNTIL, 2), jury(COMMIT_UNTIL + 1, 2))
+    assert asked[-2:] == [(), (Reveal(),)]
+
+
+def test_a_result_too_late_is_not_committed() -> None:
+    _, asked = replica(*READY, jury(COMMIT_UNTIL + 1, 0, committed=False))
+    assert asked[-1] == ()
+
+
+def test_a_jury_that_nobody_calls_is_called_by_the_agent() -> None:
+    everybody = jury(T + 10_000, 3, RESULT, RESULT, RESULT, revealed=True)
+    _, asked = replica(*READY, everybody, replace(everybody, at=T + 15_001))
+    assert asked[-2:] == [(), (Decide(),)]
+    late = jury(COMMIT_UNTIL + PACE.jury_window + PACE.slack + 1, 2, RESULT, revealed=True)
+    _, asked = replica(*READY, late)
+    assert asked[-1] == (Decide(),)
+
+
+def test_a_convicted_replica_is_cleaned_up() -> None:
+    state, _ = replica(
+        *READY, LeaseJudged(at=T + 9_000, guilty=True, ended_after=0), LeaseEnded(at=T + 9_000)
+    )
+    assert (state.stage, state.explanation.code) == (Stage.CLEANING, "convicted")
+
+
+def test_a_silent_replica_is_released_unpaid_and_claims_nothing() -> None:
+    state, asked = replica(*READY, LeaseJudged(at=T + 9_000, guilty=False, ended_after=9))
+    assert (state.stage, asked[-1]) == (Stage.RELEASING, (Release(),))
+
+
+def test_a_refused_replica_is_released_only_when_it_is_judged() -> None:
+    state, asked = replica(DocumentJudged(at=T, refusal=WHY), Tick(at=T + 3_000))
+    assert Release() not in asked[-2] + asked[-1]
+    assert AskJury() in asked[-1]
+    _, asked_now = handle(state, LeaseJudged(at=T + 9_000, guilty=False, ended_after=9), PACE)
+    assert asked_now == (Release(),)
+
+
+def test_a_replica_that_was_cut_off_does_not_stand_against_a_quorum() -> None:
+    cut = (*UP, LeaseTerminated(at=T + 4_000, ended_after=4), saw(exited(T + 4_500, 143), T + 4_500), HASHED)
+    state, asked = replica(*cut, jury(T + 7_000, 3))
+    assert asked[-1] == ()
+    _, shown = handle(state, jury(T + 8_000, 3, RESULT, OTHER_RESULT), PACE)
+    _, hidden = handle(state, jury(T + 8_000, 3, RESULT, RESULT), PACE)
+    assert (shown, hidden) == ((Reveal(),), ())
+
+
+def test_a_replica_stops_in_time_to_commit() -> None:
+    late = Observed(phase=Phase.RUNNING, started_at=T + 100_000)
+    state, _ = replica(*ACCEPTED, saw(late, T + 100_000))
+    assert state.stop_at(PACE) < COMMIT_UNTIL

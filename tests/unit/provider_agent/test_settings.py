@@ -7,7 +7,14 @@ import pytest
 
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address
-from provider_agent.directory import NewProvider, init_provider, open_key, read_status, request_drain
+from provider_agent.directory import (
+    NewProvider,
+    init_provider,
+    only_one,
+    open_key,
+    read_status,
+    request_drain,
+)
 from provider_agent.settings import Market, read_settings, settings_from_plain
 
 PLAIN: dict[str, Any] = {
@@ -76,6 +83,9 @@ def test_an_unknown_key_is_refused_with_the_nearest(change: Callable[[Any], obje
         (lambda p: p["rules"]["buyers"].update(allow=["0x12"]), "malformed-hex"),
         (lambda p: p["rules"]["domains"].update(members=["x"]), "malformed-document"),
         (lambda p: p["rules"]["domains"].update(allow=["UNI/*"]), "malformed-domain-pattern"),
+        (lambda p: p.update(stake="much"), "malformed-stake"),
+        (lambda p: p.update(stake=-1), "malformed-stake"),
+        (lambda p: p.update(owner="0x12"), "malformed-hex"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(change: Callable[[Any], object], code: str) -> None:
@@ -105,6 +115,25 @@ def test_init_writes_what_is_read_back(tmp_path: Path) -> None:
     assert open_key(tmp_path / "p", "secret").address == key.address
     with pytest.raises(Rejected, match="exists"):
         init_provider(tmp_path / "p", a_new_provider(), "secret", b"\x02" * 32)
+
+
+def test_stake_and_owner_are_written_and_read_back(tmp_path: Path) -> None:
+    owner = Address(b"\x44" * 20)
+    init_provider(tmp_path / "p", a_new_provider(stake="2.5", owner=owner), "secret", b"\x01" * 32)
+    settings = read_settings(tmp_path / "p")
+    assert (settings.stake, settings.owner) == ("2.5", owner)
+    default = settings_from_plain(PLAIN)
+    assert (default.stake, default.owner) == ("", None)
+    assert settings_from_plain(changed(lambda p: p.update(stake=0.5))).stake == "0.5"
+
+
+def test_one_agent_alone_serves_a_folder(tmp_path: Path) -> None:
+    with (
+        only_one(tmp_path / "lock"),
+        pytest.raises(Rejected, match="Another agent"),
+        only_one(tmp_path / "lock"),
+    ):
+        pass
 
 
 def test_init_with_a_wrong_setting_leaves_nothing_behind(tmp_path: Path) -> None:

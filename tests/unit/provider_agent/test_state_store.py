@@ -11,9 +11,9 @@ from ledger.market.facts import OutputFile
 from ledger.market.identity import LeaseId, OfferId
 from ledger.market.policy import EMBEDDED
 from ledger.market.receipt import SignedReceipt, UsageReceipt
-from provider_agent.lifecycle.lease_state import Ending, LeaseState, Stage
+from provider_agent.lifecycle.lease_state import Ending, LeaseState, Replica, ReplicaResult, Stage
 from provider_agent.state_store import Sample, StateStore
-from tests.factories import a_digest, a_job, an_offer, some_terms
+from tests.factories import a_bid, a_digest, a_job, an_offer, some_terms
 
 LEASE = LeaseId(a_digest("lease"))
 RECEIPT = SignedReceipt(
@@ -29,6 +29,14 @@ FULL = replace(
     missing=("b",),
     exit_code=0,
     ended_after=9,
+    adopted=LeaseId(a_digest("first")),
+    remark=Ending(code="c", cause="d"),
+    replica=Replica(
+        agree=2,
+        members=(some_terms(), some_terms()),
+        result=ReplicaResult(hash=a_digest("result"), salt=a_digest("salt")),
+        results=(a_digest("result"),),
+    ),
 )
 
 
@@ -73,11 +81,30 @@ def test_job_devices_and_samples_stay_with_their_lease(store: StateStore) -> Non
     assert store.sample(LEASE) == Sample(cpu_ns=7, peak_bytes=9)
 
 
+def test_a_bid_stays_with_its_lease(store: StateStore) -> None:
+    store.save(PLAIN)
+    assert store.bid(LEASE) is None
+    store.keep_bid(LEASE, a_bid())
+    assert store.bid(LEASE) == a_bid()
+
+
+def test_a_lease_begins_with_what_the_one_before_it_had(store: StateStore) -> None:
+    other = LeaseId(a_digest("next"))
+    store.save(PLAIN)
+    store.keep_job(LEASE, a_job(), ("nvidia.com/gpu=a",))
+    store.keep_sample(LEASE, Sample(cpu_ns=5, peak_bytes=9))
+    store.save(replace(PLAIN, id=other))
+    store.inherit(other, LEASE)
+    assert (store.job(other), store.devices(other)) == (a_job(), ("nvidia.com/gpu=a",))
+    assert store.sample(other) == Sample(cpu_ns=5, peak_bytes=9)
+
+
 def test_earnings_count_each_lease_once(store: StateStore) -> None:
     store.save(PLAIN)
     for paid in (3, 8, 8):
         store.keep_paid(LEASE, paid)
     assert store.earned() == 8
+    assert store.payments() == [8]
 
 
 def test_cursor_policy_and_offers_come_back(store: StateStore) -> None:

@@ -8,9 +8,13 @@ import pytest
 
 from ledger.books.books import Books, open_books
 from ledger.books.compare import compare
+from ledger.market.delegation import Role
+from tests.factories import NOW, an_address
 from tests.fakes.small_market import (
     BUYER,
+    MATCHER,
     OFFER,
+    PROVIDER,
     SmallMarket,
     accepted,
     cosigned,
@@ -19,21 +23,31 @@ from tests.fakes.small_market import (
     used_for,
 )
 
-OPEN, CLOSED = lease_id("open"), lease_id("closed")
+OPEN, CLOSED, CLAIMED = (lease_id(name) for name in ("open", "closed", "claimed"))
+KEY = an_address("key")
 
 
 @pytest.fixture
 def market() -> SmallMarket:
-    """One lease that is closed and one that is open and partly paid."""
+    """A lease that is closed, one that is open and partly paid, and one with a contested claim; a provider
+    that asked some stake back, and a buyer with a delegate."""
     market = SmallMarket()
+    market.deploy()
     market.register()
     market.deposit(1_000_000)
-    market.open("closed")
-    market.open("open")
+    market.stake(10_000)
+    market.deposit(100, PROVIDER)
+    market.unstake(3_000, unlock_at=NOW + 360)
+    market.delegate(KEY, Role.SPEND)
+    for name in ("closed", "open", "claimed"):
+        market.open(name)
     market.seal()
     market.settle(OPEN, 60_000)
-    market.settle(CLOSED, 90_000)
+    market.settle(CLOSED, 600_000)
     market.close(CLOSED)
+    market.burn(CLOSED, 2)
+    market.claim(CLAIMED, 7, bond=4)
+    market.contest(CLAIMED)
     market.seal()
     return market
 
@@ -66,6 +80,24 @@ def test_books_that_followed_the_chain_agree_with_it(books: Books, market: Small
     ("table", "column", "where"),
     [
         ("balances", "amount", f"account = '0x{BUYER.hex()}'"),
+        ("balances", "amount", f"account = '0x{MATCHER.hex()}'"),
+        ("stakes", "free", f"account = '0x{PROVIDER.hex()}'"),
+        ("stakes", "queued", f"account = '0x{PROVIDER.hex()}'"),
+        ("stakes", "unlock_at", f"account = '0x{PROVIDER.hex()}'"),
+        ("delegations", "allowance", f"key = '0x{KEY.hex()}'"),
+        ("delegations", "roles", f"key = '0x{KEY.hex()}'"),
+        ("delegations", "until", f"key = '0x{KEY.hex()}'"),
+        ("market", "paused_until", "id = 1"),
+        ("leases", "fee", f"id = '0x{CLOSED.hex()}'"),
+        ("leases", "lock", f"id = '0x{OPEN.hex()}'"),
+        ("leases", "burned", f"id = '0x{CLOSED.hex()}'"),
+        ("leases", "claimed", f"id = '0x{CLAIMED.hex()}'"),
+        ("leases", "provider_bond", f"id = '0x{CLAIMED.hex()}'"),
+        ("leases", "buyer_bond", f"id = '0x{CLAIMED.hex()}'"),
+        ("leases", "claim_until", f"id = '0x{CLAIMED.hex()}'"),
+        ("postings", "amount", "account = 'burned'"),
+        ("postings", "amount", f"account = 'lock:0x{OPEN.hex()}'"),
+        ("postings", "amount", f"account = 'bond:0x{CLAIMED.hex()}' AND amount = 7"),
         ("leases", "escrow", f"id = '0x{OPEN.hex()}'"),
         ("leases", "paid", f"id = '0x{OPEN.hex()}'"),
         ("leases", "refunded", f"id = '0x{CLOSED.hex()}'"),
@@ -82,6 +114,33 @@ def test_one_unit_in_one_row_is_found_and_named(
     found = [one for one in compare(books, market.state()) if one.table == table]
     assert any(one.field == column and int(one.ours) == int(one.chain) + 1 for one in found)
     assert {one.table for one in compare(books, market.state())} == {table}
+
+
+def test_a_lease_that_is_called_an_undecided_replica_is_found(
+    books: Books, market: SmallMarket, tmp_path: Path
+) -> None:
+    change(tmp_path / "node.db", f"UPDATE leases SET undecided = 1 WHERE id = '0x{OPEN.hex()}'")
+    found = compare(books, market.state())
+    assert ("leases", f"0x{OPEN.hex()}", "undecided", "True", "False") in {
+        (one.table, one.row, one.field, one.ours, one.chain) for one in found
+    }
+
+
+def test_another_guardian_is_found(books: Books, market: SmallMarket, tmp_path: Path) -> None:
+    thief = f"0x{KEY.hex()}"
+    change(tmp_path / "node.db", f"UPDATE market SET guardian = '{thief}'")
+    (found, *_) = compare(books, market.state())
+    assert (found.table, found.field, found.ours) == ("market", "guardian", thief)
+
+
+def test_a_lost_delegation_is_found(books: Books, market: SmallMarket, tmp_path: Path) -> None:
+    change(tmp_path / "node.db", f"DELETE FROM delegations WHERE key = '0x{KEY.hex()}'")
+    (found, *_) = compare(books, market.state())
+    assert (found.table, found.row, found.ours) == (
+        "delegations",
+        f"0x{BUYER.hex()}/0x{KEY.hex()}",
+        "absent",
+    )
 
 
 def test_a_cell_that_can_no_longer_be_read_is_still_named(

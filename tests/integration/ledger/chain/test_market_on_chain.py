@@ -2,28 +2,22 @@
 
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from contracts.loader import artifact
 from ledger.books.books import open_books
 from ledger.chain.audit import Finding, audit
-from ledger.chain.calls import Call, approve, deposit, market_call, transfer, withdraw
-from ledger.chain.client import MarketClient, MinedReceipt
-from ledger.chain.embedded.genesis import Genesis
-from ledger.chain.embedded.grid import GridPolicy, deploy_grid, initialise, open_chain
-from ledger.chain.embedded.sealing import SealPolicy
-from ledger.chain.embedded.server import ServePolicy, serve
+from ledger.chain.calls import approve, deposit, transfer, withdraw
+from ledger.chain.client import MarketClient
 from ledger.chain.follower import Followed, Follower
 from ledger.chain.keys import LocalKey
 from ledger.chain.outbox import Outbox, OutboxPolicy
-from ledger.chain.typed_data import bid_id, lease_id, offer_id, receipt_digest
-from ledger.chain.wallet import Patience, send_and_wait, wait_for
-from ledger.market.bid import SignedBid
+from ledger.chain.typed_data import offer_id
+from ledger.chain.wallet import Patience, wait_for
 from ledger.market.errors import Broken, Rejected, Unavailable
 from ledger.market.events import (
     Deposited,
@@ -34,148 +28,27 @@ from ledger.market.events import (
     UsageSettled,
 )
 from ledger.market.facts import ChainObserved, ChainRewound
-from ledger.market.identity import NO_DIGEST, Address, text
+from ledger.market.identity import Address, text
 from ledger.market.instructions import (
     CancelOffer,
     CloseLease,
-    Instruction,
     OpenLease,
     RegisterOffer,
     ReleaseLease,
-    SettleReceipt,
     TerminateLease,
 )
-from ledger.market.lease import LeaseTerms
-from ledger.market.money import rate_of
 from ledger.market.outbox import IntentState
 from ledger.market.policy import EMBEDDED
 from ledger.market.reasons import SkipReason
-from ledger.market.receipt import SignedReceipt, UsageReceipt
 from ledger.market.resource import Quantities
-from tests.factories import NOW, a_bid, an_offer
+from tests.fakes.chain_grid import BUYER, NODE, PROVIDER, Grid, served_grid
 from tests.fakes.outbox_store import MemoryStore
-
-NODE, PROVIDER, BUYER = (LocalKey(sha256(name).digest()) for name in (b"node", b"provider", b"buyer"))
-MONEY = 100_000_000
-_salts = count(1)
-
-
-@dataclass
-class Clock:
-    """The chain's time; it runs only when told."""
-
-    now: float = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
-class Grid:
-    """One served grid that seals on demand, funded accounts, and how to act on it."""
-
-    client: MarketClient
-    clock: Clock
-    identity: Genesis
-    nonces: Iterator[int] = field(default_factory=lambda: count(1))
-
-    def seal(self) -> None:
-        self.client._rpc.raw("bingwang_seal")
-
-    def reorg(self, depth: int) -> None:
-        self.client._rpc.raw("bingwang_reorg", hex(depth))
-
-    def patience(self) -> Patience:
-        """Seals a block instead of sleeping."""
-        ticks = count()
-        return Patience(clock=lambda: next(ticks) / 10, sleep=lambda _: self.seal(), seconds=5.0, pause=0.0)
-
-    def send(self, key: LocalKey, call: Call) -> MinedReceipt:
-        return send_and_wait(self.client, key, call, self.patience())
-
-    def wish(self, key: LocalKey, *batch: Instruction) -> MinedReceipt:
-        return self.send(key, market_call(self.client.market, batch))
-
-    def offer(self, **changes: object) -> RegisterOffer:
-        changes = {"provider": PROVIDER.address, "salt": next(_salts)} | changes
-        return RegisterOffer(offer=an_offer(**changes))
-
-    def open(self, registered: RegisterOffer, **changes: object) -> OpenLease:
-        """The wish to match a fresh bid of the buyer's with the offer at its ask."""
-        domain, offer = self.client.domain(), registered.offer
-        bid = a_bid(
-            **{
-                "buyer": BUYER.address,
-                "signer": BUYER.address,
-                "matcher": NODE.address,
-                "nonce": next(self.nonces),
-            }
-            | changes
-        )
-        rate = rate_of(offer.ask, bid.want)
-        signed = SignedBid(bid=bid, signature=BUYER.sign(bid_id(domain, bid)))
-        terms = terms_of(self, registered, signed, rate)
-        return OpenLease(
-            lease=lease_id(domain, terms),
-            offer_id=offer_id(domain, offer),
-            offer=offer,
-            signed=signed,
-            rate=rate,
-        )
-
-    def terms(self, wish: OpenLease) -> LeaseTerms:
-        return terms_of(self, RegisterOffer(offer=wish.offer), wish.signed, wish.rate)
-
-    def receipt(self, wish: OpenLease, milliseconds: int, *, last: bool) -> SettleReceipt:
-        receipt = UsageReceipt(lease=wish.lease, milliseconds=milliseconds, evidence=NO_DIGEST, last=last)
-        signature = BUYER.sign(receipt_digest(self.client.domain(), receipt))
-        return SettleReceipt(
-            terms=self.terms(wish), signed=SignedReceipt(receipt=receipt, signature=signature)
-        )
-
-
-def terms_of(grid: Grid, registered: RegisterOffer, signed: SignedBid, rate: int) -> LeaseTerms:
-    domain, bid = grid.client.domain(), signed.bid
-    return LeaseTerms(
-        offer=offer_id(domain, registered.offer),
-        bid=bid_id(domain, bid),
-        member=0,
-        provider=registered.offer.provider,
-        buyer=bid.buyer,
-        signer=bid.signer,
-        matcher=NODE.address,
-        want=bid.want,
-        rate=rate,
-        duration=bid.duration,
-    )
 
 
 @pytest.fixture(scope="module")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
-    directory: Path = tmp_path_factory.mktemp("grid")
-    clock = Clock()
-    identity = initialise(
-        directory,
-        chain_id=424_242,
-        at=NOW - 10,
-        faucet_key=sha256(b"faucet").digest(),
-        populate=lambda chain: deploy_grid(chain, artifact, GridPolicy()),
-    )
-    chain = open_chain(directory, clock)
-    policy = ServePolicy(seal=SealPolicy(on_demand=True), allow_reorg=True)
-    try:
-        with serve(chain, policy=policy) as server:
-            client = MarketClient(server.url, Address(identity.contracts["market"]))
-            grid = Grid(client=client, clock=clock, identity=identity)
-            for key in (NODE, PROVIDER, BUYER):
-                client.faucet(key.address)
-            grid.seal()
-            grid.send(BUYER, approve(client.token(), client.market, 2**255))
-            grid.send(BUYER, deposit(client.market, MONEY))
-            yield grid
-            client.close()
-    finally:
-        chain.close()
+    with served_grid(tmp_path_factory.mktemp("grid")) as grid:
+        yield grid
 
 
 @pytest.fixture

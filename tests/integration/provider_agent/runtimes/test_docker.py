@@ -10,7 +10,7 @@ import pytest
 
 from ledger.market.errors import LostRace, Rejected, Unavailable
 from provider_agent.runtimes.base import ContainerSpec, ContainerState, Phase, Stream
-from provider_agent.runtimes.docker import DockerRuntime
+from provider_agent.runtimes.docker import DockerRuntime, container_name
 from provider_agent.runtimes.engine import Engine
 
 pytestmark = pytest.mark.docker
@@ -269,3 +269,41 @@ def test_the_engine_says_what_it_is(runtime: DockerRuntime) -> None:
     info = runtime.info()
     assert info.cgroup_version in (1, 2)
     assert "seccomp" in info.features
+
+
+def _settings(engine: Engine, job: ContainerSpec) -> tuple[int, int, int]:
+    with engine.api("container") as api:
+        host = api.inspect_container(container_name(job.lease))["HostConfig"]
+    return host["NanoCpus"], host["Memory"], host["MemorySwap"]
+
+
+def test_a_running_job_gets_other_limits_and_does_not_notice(
+    runtime: DockerRuntime, engine: Engine, spec: Spec
+) -> None:
+    job = spec("sleep 60")
+    runtime.create(job)
+    started = runtime.start(job.lease)
+    runtime.resize(job.lease, cpus=1_500, memory_mib=64)
+    assert _settings(engine, job) == (1_500_000_000, 64 << 20, 64 << 20)
+    again = runtime.inspect(job.lease)
+    assert again is not None
+    assert (again.phase, again.started_at) == (Phase.RUNNING, started.started_at)
+    runtime.resize(job.lease, cpus=250, memory_mib=32)
+    assert _settings(engine, job) == (250_000_000, 32 << 20, 32 << 20)
+
+
+def test_memory_that_is_in_use_is_not_taken_away(runtime: DockerRuntime, spec: Spec) -> None:
+    fill = "head -c 40000000 /dev/zero > /dev/shm/a; echo full; sleep 60"
+    job = spec(fill, memory_mib=64)
+    runtime.create(job)
+    runtime.start(job.lease)
+    for chunk in runtime.logs(job.lease, follow=True):
+        if b"full" in chunk.data:
+            break
+    with pytest.raises((Rejected, Unavailable)):
+        runtime.resize(job.lease, cpus=500, memory_mib=8)
+    assert runtime.inspect(job.lease) is not None
+
+
+def test_a_container_that_is_gone_is_not_resized(runtime: DockerRuntime) -> None:
+    runtime.resize(os.urandom(32), cpus=500, memory_mib=32)

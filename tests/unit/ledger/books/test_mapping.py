@@ -15,7 +15,9 @@ from ledger.market.errors import Broken
 from ledger.market.identity import Address, BidId, Digest, LeaseId, OfferId
 from ledger.market.lease import LeaseTerms
 from ledger.market.offer import Offer
+from ledger.market.policy import EMBEDDED, PUBLIC, Policy
 from ledger.market.receipt import SignedReceipt
+from ledger.market.withdrawal import SignedPermit, SignedWithdrawal
 from tests import strategies as known
 from tests.factories import a_bid, some_terms
 
@@ -50,6 +52,9 @@ for kind, strategy in (
 ):
     st.register_type_strategy(kind, strategy)
 st.register_type_strategy(SignedBid, known.signed_bids)
+st.register_type_strategy(Policy, st.sampled_from([EMBEDDED, PUBLIC]))
+st.register_type_strategy(SignedWithdrawal, known.signed_withdrawals)
+st.register_type_strategy(SignedPermit, known.signed_permits)
 st.register_type_strategy(events.Logged, lambda _: st.builds(events.Logged, event=any_of(events.MarketEvent)))
 for name in (Address, BidId, Digest, LeaseId, OfferId):
     st.register_type_strategy(name, FIELDS[name.__name__])

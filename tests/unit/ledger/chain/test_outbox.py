@@ -20,6 +20,7 @@ from ledger.market.errors import LostRace, Rejected, Unavailable
 from ledger.market.events import (
     BidSkipped,
     BlockRef,
+    ClaimDecided,
     LeaseClosed,
     LeaseOpened,
     LeaseTerminated,
@@ -27,20 +28,31 @@ from ledger.market.events import (
     OfferCancelled,
     OfferRegistered,
     ReceiptSkipped,
+    ReplicasDecided,
+    ResultCommitted,
+    ResultRevealed,
+    Unstaked,
     UsageSettled,
 )
-from ledger.market.identity import NO_DIGEST, Address, LeaseId, OfferId
+from ledger.market.identity import NO_DIGEST, Address, BidId, LeaseId, OfferId
 from ledger.market.instructions import (
     CancelOffer,
     CloseLease,
+    CommitResult,
+    DecideReplicas,
+    FinalizeClaim,
+    FinishUnstake,
+    GangMember,
     Instruction,
+    OpenGang,
     OpenLease,
     RegisterOffer,
     ReleaseLease,
+    RevealResult,
     SettleReceipt,
     TerminateLease,
 )
-from ledger.market.lease import ClosedBecause
+from ledger.market.lease import ClaimDecidedBy, ClosedBecause
 from ledger.market.outbox import IntentState, TxAttempt
 from ledger.market.reasons import SkipReason
 from ledger.market.receipt import SignedReceipt, UsageReceipt
@@ -48,7 +60,7 @@ from tests.factories import a_bid, a_digest, an_address, an_offer, some_terms
 from tests.fakes.outbox_store import MemoryStore
 
 KEY = LocalKey(sha256(b"node").digest())
-MARKET = an_address("market")
+MARKET, JURY = an_address("market"), an_address("jury")
 DOMAIN = Domain(chain_id=7, market=MARKET)
 GWEI = 10**9
 DONE, FAILED, PENDING, SENT = IntentState.DONE, IntentState.FAILED, IntentState.PENDING, IntentState.SENT
@@ -101,6 +113,9 @@ class MemoryChain:
 
     def domain(self) -> Domain:
         return DOMAIN
+
+    def jury(self) -> Address:
+        return JURY
 
     def block(self, which: int | Literal["latest"]) -> BlockRef:
         self._up()
@@ -210,7 +225,7 @@ def fee_of(raw: bytes) -> int:
 
 
 def call_of(wish: Instruction) -> bytes:
-    return market_call(MARKET, [wish]).data
+    return market_call(MARKET, [wish], jury=JURY).data
 
 
 def an_opening(serial: int, limit: int = 5) -> OpenLease:
@@ -253,15 +268,59 @@ def a_termination(serial: int) -> TerminateLease:
     return TerminateLease(lease=LeaseId(a_digest(f"end {serial}")), terms=some_terms(rate=serial))
 
 
+def a_gang(serial: int, limit: int = 5) -> OpenGang:
+    bid = a_bid(nonce=serial, limit_rate=limit, members=2)
+    members = tuple(
+        GangMember(
+            lease=LeaseId(a_digest(f"member {serial} {number}")),
+            offer_id=OfferId(a_digest("offer")),
+            offer=an_offer(),
+            rate=5,
+        )
+        for number in range(2)
+    )
+    signed = SignedBid(bid=bid, signature=bytes(64))
+    return OpenGang(bid=bid_id(DOMAIN, bid), signed=signed, members=members, seed=NO_DIGEST)
+
+
+def a_finalisation(serial: int) -> FinalizeClaim:
+    return FinalizeClaim(lease=LeaseId(a_digest(f"claim {serial}")), terms=some_terms(rate=serial))
+
+
+def an_unstaking(serial: int) -> FinishUnstake:
+    return FinishUnstake(account=an_address(f"staker {serial}"))
+
+
+def a_commitment(serial: int) -> CommitResult:
+    lease = LeaseId(a_digest(f"replica {serial}"))
+    return CommitResult(lease=lease, terms=some_terms(rate=serial), commitment=a_digest("commitment"))
+
+
+def a_reveal(serial: int) -> RevealResult:
+    lease, terms = LeaseId(a_digest(f"replica {serial}")), some_terms(rate=serial)
+    return RevealResult(lease=lease, bid=a_bid(), terms=terms, result=a_digest("result"), salt=NO_DIGEST)
+
+
+def a_judgement(serial: int) -> DecideReplicas:
+    return DecideReplicas(bid_id=BidId(a_digest(f"bid {serial}")), bid=a_bid(nonce=serial), members=())
+
+
 KINDS: list[Callable[[int], Instruction]] = [
     a_registration,
     a_cancellation,
     an_opening,
+    a_gang,
     a_settlement,
     a_release,
     a_termination,
     a_close,
+    a_finalisation,
+    an_unstaking,
+    a_commitment,
+    a_reveal,
+    a_judgement,
 ]
+TIMED = [a_close, a_finalisation, an_unstaking, a_reveal, a_judgement]
 
 
 def effect(wish: Instruction, again: bool) -> MarketEvent:
@@ -273,6 +332,11 @@ def effect(wish: Instruction, again: bool) -> MarketEvent:
             return BidSkipped(bid=bid_id(DOMAIN, wish.signed.bid), reason=reason)
         case OpenLease():
             return LeaseOpened(id=wish.lease, terms=some_terms(), start=0, escrow=0, nonce=0, job=NO_DIGEST)
+        case OpenGang() if again or wish.signed.bid.limit_rate < wish.members[0].rate:
+            return BidSkipped(bid=wish.bid, reason=SkipReason.NONCE_USED if again else SkipReason.ABOVE_LIMIT)
+        case OpenGang(members=members):
+            lease = members[0].lease
+            return LeaseOpened(id=lease, terms=some_terms(), start=0, escrow=0, nonce=0, job=NO_DIGEST)
         case SettleReceipt(signed=signed) if again:
             return ReceiptSkipped(lease=signed.receipt.lease, reason=SkipReason.NOT_MONOTONE)
         case SettleReceipt(signed=signed):
@@ -282,6 +346,7 @@ def effect(wish: Instruction, again: bool) -> MarketEvent:
                 provider=provider,
                 milliseconds=signed.receipt.milliseconds,
                 amount=0,
+                fee=0,
                 paid=0,
                 evidence=NO_DIGEST,
             )
@@ -300,6 +365,32 @@ def effect(wish: Instruction, again: bool) -> MarketEvent:
             return OfferRegistered(id=offer_id(DOMAIN, offer), offer=offer)
         case CancelOffer(offer=offer):
             return OfferCancelled(id=offer_id(DOMAIN, offer), provider=offer.provider)
+        case _:
+            return later_effect(wish)
+
+
+def later_effect(wish: Instruction) -> MarketEvent:
+    """What is logged for a wish about a claim, a stake or a replica."""
+    provider = an_address("provider")
+    match wish:
+        case FinalizeClaim(lease=lease):
+            return ClaimDecided(
+                lease=lease,
+                buyer=an_address("buyer"),
+                provider=provider,
+                by=ClaimDecidedBy.NOBODY_CONTESTED,
+                **dict.fromkeys(("amount", "fee", "paid", "to_provider", "to_buyer", "burned"), 0),
+            )
+        case FinishUnstake(account=account):
+            return Unstaked(account=account, amount=1)
+        case CommitResult(lease=lease, commitment=commitment):
+            return ResultCommitted(lease=lease, provider=provider, commitment=commitment)
+        case RevealResult(lease=lease, result=result):
+            return ResultRevealed(lease=lease, provider=provider, result=result)
+        case DecideReplicas(bid_id=bid):
+            return ReplicasDecided(bid=bid, result=NO_DIGEST, agreed=0)
+        case _:
+            raise AssertionError(wish)
 
 
 @dataclass
@@ -361,8 +452,46 @@ def test_every_kind_of_wish_is_done_when_its_event_is_mined(
 def test_wishes_of_a_kind_share_a_transaction_and_others_do_not(scene: Scene) -> None:
     scene.store.wish(an_opening(1), a_registration(2), an_opening(3), a_registration(4))
     scene.step()
-    assert [attempt.intents for attempt in scene.store.recorded] == [(1, 3), (2,), (4,)]
-    assert [attempt.nonce for attempt in scene.store.recorded] == [0, 1, 2]
+    assert [attempt.intents for attempt in scene.store.recorded] == [(1, 3), (2, 4)]
+    assert [attempt.nonce for attempt in scene.store.recorded] == [0, 1]
+
+
+def test_gangs_are_called_one_by_one(scene: Scene) -> None:
+    scene.store.wish(a_gang(1), a_gang(2))
+    scene.step()
+    assert [attempt.intents for attempt in scene.store.recorded] == [(1,), (2,)]
+
+
+def test_what_the_jury_is_asked_goes_to_the_jury(scene: Scene) -> None:
+    scene.store.wish(a_commitment(1), a_reveal(1), a_judgement(1), a_close(1))
+    scene.step()
+    called = [unsigned_of(attempt.raw).to for attempt in scene.store.recorded]
+    assert called == [JURY, JURY, JURY, MARKET]
+
+
+def test_a_skipped_gang_fails_with_its_reason(scene: Scene) -> None:
+    scene.store.wish(a_gang(1, limit=1))
+    scene.finish()
+    assert (scene.store.states(), scene.store.details()) == ([FAILED], ["ABOVE_LIMIT"])
+
+
+def test_one_bad_offer_does_not_keep_the_others_from_the_market(scene: Scene) -> None:
+    """A batch of offers reverts whole, so its offers are tried one by one."""
+    poison = a_registration(2)
+    scene.chain.reverts = lambda wishes: poison in wishes
+    scene.store.wish(a_registration(1), poison, a_registration(3))
+    scene.step()
+    scene.chain.refuses = lambda wish: "market: offer known" if wish == poison else ""
+    scene.finish()
+    assert scene.store.states() == [DONE, FAILED, DONE]
+
+
+def test_an_offer_that_would_be_refused_is_not_sent_with_the_others(scene: Scene) -> None:
+    scene.chain.refuses = lambda wish: "market: offer known" if wish == a_registration(2) else ""
+    scene.store.wish(a_registration(1), a_registration(2), a_registration(3))
+    scene.step()
+    assert scene.store.details()[1] == "market: offer known"
+    assert [attempt.intents for attempt in scene.store.recorded] == [(1, 3)]
 
 
 def test_no_transaction_carries_more_than_the_contract_takes(scene: Scene) -> None:
@@ -403,6 +532,17 @@ def test_a_reverted_batch_is_tried_one_by_one(scene: Scene) -> None:
     assert [attempt.intents for attempt in scene.store.recorded] == [(1, 2, 3), (1,), (2,), (3,)]
 
 
+def test_matches_of_a_paused_market_cost_one_transaction(scene: Scene) -> None:
+    scene.chain.reverts = lambda _: True
+    scene.store.wish(*map(an_opening, range(1, 9)))
+    scene.step()
+    scene.chain.mine()
+    scene.chain.refuses = lambda _: "market: paused"
+    scene.finish()
+    assert scene.store.details() == ["market: paused"] * 8
+    assert len(scene.store.recorded) == 1
+
+
 def test_what_would_revert_fails_without_a_transaction(scene: Scene) -> None:
     scene.chain.refuses = lambda _: "market: no such lease"
     scene.store.wish(a_release(1))
@@ -419,14 +559,28 @@ def test_what_an_earlier_wish_may_make_right_is_sent_all_the_same(scene: Scene) 
     assert scene.store.states() == [DONE, DONE]
 
 
-def test_a_close_before_its_time_waits(scene: Scene) -> None:
-    scene.chain.refuses = lambda _: "market: not yet"
-    scene.store.wish(a_close(1))
+@pytest.mark.parametrize("kind", TIMED)
+@pytest.mark.parametrize("reason", ["market: not yet", "jury: too early"])
+def test_what_comes_before_its_time_waits(
+    scene: Scene, kind: Callable[[int], Instruction], reason: str
+) -> None:
+    scene.chain.refuses = lambda _: reason
+    scene.store.wish(kind(1))
     assert scene.step() == 0
     assert scene.store.states() == [PENDING]
     scene.chain.refuses = lambda _: ""
     scene.finish()
     assert scene.store.states() == [DONE]
+
+
+@pytest.mark.parametrize("kind", TIMED)
+def test_what_comes_too_late_fails_without_a_transaction(
+    scene: Scene, kind: Callable[[int], Instruction]
+) -> None:
+    scene.chain.refuses = lambda _: "market: no such lease"
+    scene.store.wish(kind(1))
+    scene.step()
+    assert (scene.store.states(), scene.store.recorded) == ([FAILED], [])
 
 
 def test_a_silent_chain_loses_nothing(scene: Scene) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger.market.bid import SignedBid
+from ledger.market.bid import AGREE_SHIFT, DISTINCT, REPLICAS, SignedBid
 from ledger.market.errors import Rejected
 from tests.factories import a_bid
 
@@ -44,3 +44,12 @@ def test_a_signature_has_64_bytes() -> None:
     assert SignedBid(bid=a_bid(), signature=bytes(64)).bid == a_bid()
     with pytest.raises(Rejected):
         SignedBid(bid=a_bid(), signature=bytes(65))
+
+
+def test_flags_say_distinct_providers_replicas_and_their_quorum() -> None:
+    assert not a_bid().distinct
+    assert not a_bid().replicated
+    apart = a_bid(members=3, flags=DISTINCT)
+    assert (apart.distinct, apart.replicated, apart.agree) == (True, False, 0)
+    replicas = a_bid(members=3, flags=REPLICAS | 2 << AGREE_SHIFT)
+    assert (replicas.distinct, replicas.replicated, replicas.agree) == (True, True, 2)

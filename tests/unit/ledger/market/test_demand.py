@@ -19,6 +19,8 @@ def bid_for(job: Job, model_tag: int = 0) -> Bid:
         traits=demanded(job, model_tag),
         limit_rate=job.max_rate,
         duration=job.max_seconds,
+        members=job.gang.members if job.gang else 1,
+        flags=job.gang.flags if job.gang else 0,
     )
 
 

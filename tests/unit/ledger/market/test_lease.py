@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.market.errors import Rejected
-from ledger.market.lease import Lease
+from ledger.market.lease import Lease, UsageClaim
 from ledger.market.money import escrow_for
 from ledger.market.policy import CLOCK_SLACK_SECONDS
 from tests import strategies as some
@@ -25,6 +25,14 @@ def test_a_lease_runs_its_duration_unless_its_buyer_ended_it_earlier() -> None:
 def test_anybody_may_close_it_after_end_and_grace() -> None:
     assert LEASE.closable_at(grace=60) == NOW + 660
     assert replace(LEASE, ended_after=10).closable_at(grace=60) == NOW + 70
+    assert replace(LEASE, ended_after=9_999).closable_at(grace=60) == NOW + 10_059
+
+
+def test_a_claim_is_contested_once_the_buyer_has_put_up_its_bond() -> None:
+    claim = UsageClaim(claimed=6, provider_bond=2, until=NOW)
+    assert not LEASE.contested
+    assert not replace(LEASE, claim=claim).contested
+    assert replace(LEASE, claim=replace(claim, buyer_bond=6)).contested
 
 
 def test_a_receipt_may_not_run_ahead_of_the_chains_clock() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ledger.chain.client import ChainLease, ChainState
 from ledger.chain.documents import document_hash
 from ledger.chain.keys import LocalKey
 from ledger.chain.signatures import recover
@@ -18,7 +19,7 @@ from ledger.market.identity import Address, BidId, LeaseId
 from ledger.market.job import Image, job_from_plain
 from ledger.market.policy import EMBEDDED
 from ledger.market.wire import signed_bid_from_plain
-from node.buying.buyer import Buyer
+from node.buying.buyer import Buyer, Cancelled
 from node.buying.client import Identity, NodeClient
 from node.buying.draft import EngineImage, JobDraft, LocalInput
 from node.buying.nonces import NonceCounter
@@ -54,10 +55,14 @@ JOB = BidId(b"\x0a" * 32)
 
 
 class Chain:
-    """The chain that the profile names, or another one; no lease is open on it."""
+    """The chain that the profile names, or another one; `open_leases` are open on it, and the wallet has
+    no coin."""
 
-    def __init__(self, chain_id: int = 7) -> None:
+    market = PROFILE.market
+
+    def __init__(self, chain_id: int = 7, open_leases: tuple[LeaseId, ...] = ()) -> None:
         self._chain_id = chain_id
+        self._open = open_leases
 
     def check_chain(self, expected: int) -> None:
         if expected != self._chain_id:
@@ -66,8 +71,18 @@ class Chain:
     def epoch_of(self, account: Address) -> int:
         return 4
 
-    def lease_of(self, lease: LeaseId) -> None:
-        return None
+    def lease_of(self, lease: LeaseId) -> ChainLease | None:
+        if lease not in self._open:
+            return None
+        return ChainLease(
+            escrow=9, paid=0, start=990, ended_after=None, state=ChainState.ACTIVE, undecided=False
+        )
+
+    def coin_balance(self, account: Address) -> int:
+        return 0
+
+    def next_nonces(self, account: Address, count: int, first: int) -> list[int]:
+        return list(range(first, first + count))
 
 
 @dataclass(kw_only=True)
@@ -80,6 +95,9 @@ class Node:
     lease: str | None = None
     withdrawal: int = 200
     terms: dict[str, Any] = field(default_factory=dict)
+    bid: dict[str, Any] = field(default_factory=dict)
+    offers: list[dict[str, Any]] = field(default_factory=list)
+    document: dict[str, Any] = field(default_factory=dict)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
@@ -88,7 +106,7 @@ class Node:
             return httpx.Response(200, json={"offset": 3})
         if path == "/v1/bids":
             self.order = json.loads(request.content)
-            return httpx.Response(201, json={"state": "opening", "leases": []})
+            return httpx.Response(201, json={"job": "0x" + JOB.hex(), "state": "opening", "leases": []})
         if path == "/v1/estimates":
             return httpx.Response(200, json={"eligible": []})
         if path.endswith("/withdrawal"):
@@ -98,9 +116,26 @@ class Node:
             text = f'data: {{"offset": 2, "data": "{data}"}}\n\nevent: end\ndata: {{}}\n\n'
             return httpx.Response(200, text=text)
         if path.startswith("/v1/leases/"):
-            return httpx.Response(200, json={"terms": self.terms})
+            return httpx.Response(200, json={"terms": self.terms, "bid": self.bid})
+        if path == "/v1/offers":
+            return httpx.Response(200, json={"offers": self.offers})
+        if path.startswith("/v1/documents/"):
+            return httpx.Response(200, json=self.document)
+        if path.endswith("/end"):
+            return httpx.Response(200, json={"state": "settling"})
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        return httpx.Response(200, json={"state": state, "lease": self.lease, "outputs": []})
+        leases = [{"lease": self.lease, "state": "active"}] if self.lease else []
+        return httpx.Response(
+            200,
+            json={
+                "state": state,
+                "lease": self.lease,
+                "leases": leases,
+                "members": leases,
+                "replicas": None,
+                "outputs": [],
+            },
+        )
 
 
 @dataclass
@@ -116,8 +151,9 @@ class Clock:
         self.now += seconds
 
 
-def buyer(node: Node, folder: Path, chain: Chain | None = None) -> Buyer:
-    clock = Clock()
+def buyer(node: Node, folder: Path, chain: Chain | None = None, behalf: Address | None = None) -> Buyer:
+    clock, chain = Clock(), chain or Chain()
+    account = behalf or KEY.address
     (folder / "a.csv").write_bytes(b"abc")
     identity = Identity(domain=DOMAIN, key=KEY)
     transport = httpx.MockTransport(node.answer)
@@ -125,10 +161,11 @@ def buyer(node: Node, folder: Path, chain: Chain | None = None) -> Buyer:
         profile=PROFILE,
         key=KEY,
         node=NodeClient(PROFILE.node_url, clock, lambda bits: 1, identity, transport=transport),
-        chain=chain or Chain(),  # type: ignore[arg-type]  # the part of the client that is asked
-        nonces=NonceCounter(folder / "nonces", clock),
+        chain=chain,  # type: ignore[arg-type]  # the part of the client that is asked
+        nonces=NonceCounter(folder / "nonces", lambda count, first: chain.next_nonces(account, count, first)),
         clock=clock,
         sleep=clock.sleep,
+        behalf=behalf,
     )
 
 
@@ -204,7 +241,34 @@ def test_waiting_ends_when_its_time_is_over(tmp_path: Path) -> None:
 
 def test_a_resting_bid_is_withdrawn_without_a_transaction(tmp_path: Path) -> None:
     node = Node(states=["resting"])
-    assert buyer(node, tmp_path).cancel(JOB) is None
+    assert buyer(node, tmp_path).cancel(JOB) == Cancelled(how="withdrawn")
+
+
+def test_a_wallet_without_coin_has_the_node_end_its_lease(tmp_path: Path) -> None:
+    node, lease = Node(states=["running"], lease="0x" + "0b" * 32), LeaseId(b"\x0b" * 32)
+    ended = buyer(node, tmp_path, Chain(open_leases=(lease,))).cancel(JOB)
+    assert (ended.how, ended.transactions) == ("ended by the node", ())
+    assert node.calls[-1] == ("POST", "jobs")
+
+
+def test_alternatives_share_their_nonces_so_that_one_alone_can_open(tmp_path: Path) -> None:
+    node = Node()
+    one = buyer(node, tmp_path)
+    cheap = replace(DRAFT, cpu=500, max_rate=10**8)
+    one.submit(one.prepare(replace(DRAFT, any_of=(DRAFT, cheap)), tmp_path))
+    (other,) = node.order["alternatives"]
+    nonces = [[a["bid"]["nonce"] for a in form["attempts"]] for form in (node.order, other)]
+    assert nonces[0] == nonces[1] == ["0", "1", "2"]
+    assert (node.order["document"]["cpu"], other["document"]["cpu"]) == (1000, 500)
+
+
+def test_a_delegate_bids_for_the_account_that_it_spends_for(tmp_path: Path) -> None:
+    node, boss = Node(), Address(b"\7" * 20)
+    one = buyer(node, tmp_path, behalf=boss)
+    one.submit(one.prepare(DRAFT, tmp_path))
+    signed = signed_bid_from_plain(node.order["attempts"][0])
+    assert signed.bid.buyer == boss
+    assert recover(bid_id(DOMAIN, signed.bid), signed.signature) == KEY.address
 
 
 def test_a_job_that_ended_cannot_be_cancelled(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_without_a_wallet_nothing_that_acts_is_sent() -> None:
 
     node = client(answer, signed=False)
     with pytest.raises(Rejected, match="signed"):
-        node.submit({}, [], 0)
+        node.end_job("0x")
     node.close()
 
 

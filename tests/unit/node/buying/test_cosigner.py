@@ -7,14 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger.chain.client import ChainLease
+from ledger.chain.client import ChainLease, ChainState
 from ledger.chain.documents import document_hash
 from ledger.chain.keys import LocalKey
 from ledger.chain.signatures import recover
-from ledger.chain.typed_data import Domain, lease_id, offer_id, receipt_digest
+from ledger.chain.typed_data import Domain, bid_id, lease_id, offer_id, receipt_digest
 from ledger.market.errors import Rejected
-from ledger.market.identity import Address, BidId, LeaseId, OfferId, text
-from ledger.market.job import Image, Job
+from ledger.market.identity import Address, Digest, LeaseId, OfferId, text
+from ledger.market.job import Gang, Image, Job
 from ledger.market.lease import LeaseTerms
 from ledger.market.offer import Offer
 from ledger.market.offer_document import OfferDocument
@@ -53,6 +53,8 @@ class Grid:
     terms_change: dict[str, Any] = field(default_factory=dict)
     signer: Address = KEY.address
     on_chain: bool = True
+    undecided: bool = False
+    result: Digest | None = None
     delivered: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -75,7 +77,7 @@ class Grid:
         self.bid = bid_for(self.job, document_hash(self.job.to_plain()), parties, 5, START, 0)
         self.terms = LeaseTerms(
             offer=OfferId(self.offer_id),
-            bid=BidId(b"\7" * 32),
+            bid=bid_id(DOMAIN, self.bid),
             member=0,
             provider=PROVIDER,
             buyer=KEY.address,
@@ -89,7 +91,20 @@ class Grid:
 
     def lease_of(self, lease: LeaseId) -> ChainLease | None:
         assert lease == self.lease
-        return ChainLease(escrow=100, paid=0, start=START, ended_after=None) if self.on_chain else None
+        if not self.on_chain:
+            return None
+        return ChainLease(
+            escrow=100,
+            paid=0,
+            start=START,
+            ended_after=None,
+            state=ChainState.ACTIVE,
+            undecided=self.undecided,
+        )
+
+    def result_of(self, lease: LeaseId) -> Digest | None:
+        assert lease == self.lease
+        return self.result
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
@@ -119,13 +134,12 @@ class Grid:
         return Cosigner(domain=DOMAIN, key=KEY, node=node, chain=self, clock=lambda: at)
 
     def shown(self) -> dict[str, Any]:
-        return {"lease": text(self.lease)}
+        return {"leases": [{"lease": text(self.lease), "state": "active"}]}
 
 
 def test_usage_within_the_time_that_passed_is_agreed_to() -> None:
     grid = Grid()
-    signed = grid.cosigner(at=START + 10).step(grid.shown())
-    assert signed is not None
+    (signed,) = grid.cosigner(at=START + 10).step(grid.shown())
     assert signed.receipt.milliseconds == 5_000
     assert recover(receipt_digest(DOMAIN, signed.receipt), signed.signature) == KEY.address
     assert len(grid.delivered) == 1
@@ -134,8 +148,8 @@ def test_usage_within_the_time_that_passed_is_agreed_to() -> None:
 def test_the_same_report_is_agreed_to_once() -> None:
     grid = Grid()
     cosigner = grid.cosigner(at=START + 10)
-    assert cosigner.step(grid.shown()) is not None
-    assert cosigner.step(grid.shown()) is None
+    assert len(cosigner.step(grid.shown())) == 1
+    assert cosigner.step(grid.shown()) == []
     assert len(grid.delivered) == 1
 
 
@@ -163,12 +177,29 @@ def test_a_report_below_what_was_signed_is_refused() -> None:
         cosigner.step(grid.shown())
 
 
+REPLICAS = replace(JOB, outputs=("a",), gang=Gang(members=3, distinct=True, agree=2))
+
+
+def test_a_replica_is_agreed_to_once_it_was_judged() -> None:
+    grid = Grid(job=REPLICAS, result=Digest(b"\1" * 32))
+    assert len(grid.cosigner(at=START + 10).step(grid.shown())) == 1
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [Grid(job=REPLICAS, undecided=True, result=Digest(b"\1" * 32)), Grid(job=REPLICAS)],
+    ids=["not judged yet", "its provider showed no result"],
+)
+def test_a_replica_without_a_verdict_or_a_result_is_not_paid(grid: Grid) -> None:
+    assert grid.cosigner(at=START + 10).step(grid.shown()) == []
+
+
 def test_another_signers_lease_is_left_to_them() -> None:
     grid = Grid(signer=NODE)
-    assert grid.cosigner(at=START + 10).step(grid.shown()) is None
+    assert grid.cosigner(at=START + 10).step(grid.shown()) == []
 
 
 def test_a_lease_that_the_chain_does_not_have_is_not_signed() -> None:
     grid = Grid(on_chain=False)
-    assert grid.cosigner(at=START + 10).step(grid.shown()) is None
-    assert Grid().cosigner(at=START).step({"lease": None}) is None
+    assert grid.cosigner(at=START + 10).step(grid.shown()) == []
+    assert Grid().cosigner(at=START).step({"leases": []}) == []

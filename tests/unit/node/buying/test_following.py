@@ -59,14 +59,14 @@ class Pen:
     purse: Purse
     refusals: int = 0
 
-    def step(self, job: dict[str, Any]) -> SignedReceipt | None:
+    def step(self, job: dict[str, Any]) -> list[SignedReceipt]:
         if self.refusals:
             self.refusals -= 1
             raise Rejected("report-refused", "Too much.", "Look.")
         if self.purse.signed:
-            return None
+            return []
         self.purse.signed.append(LAST)
-        return LAST
+        return [LAST]
 
 
 @pytest.mark.parametrize("refusals", [0, 1])

@@ -1,5 +1,6 @@
-"""No nonce is given out twice, whatever runs beside."""
+"""No nonce is given out twice, whatever runs beside, and each stays near what the chain has seen."""
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,24 +10,47 @@ from ledger.market.errors import Rejected
 from node.buying.nonces import NonceCounter
 
 
-def test_nonces_run_on_from_where_the_file_stands(tmp_path: Path) -> None:
+def seen_up_to(newest: int) -> Callable[[int, int], Sequence[int]]:
+    """A chain on which every nonce below `newest` was used."""
+    return lambda count, first: range(max(newest, first), max(newest, first) + count)
+
+
+def test_a_new_account_counts_from_nought(tmp_path: Path) -> None:
     path = tmp_path / "nonces" / "account"
-    first = NonceCounter(path, lambda: 1_000.5).take(3)
-    second = NonceCounter(path, lambda: 2_000.0).take(1)
-    assert list(first) == [1_000_500, 1_000_501, 1_000_502]
-    assert list(second) == [1_000_503]
+    assert NonceCounter(path, seen_up_to(0)).take(3) == (0, 1, 2)
+    assert NonceCounter(path, seen_up_to(0)).take(1) == (3,)
 
 
-def test_a_lost_file_starts_above_what_was_used(tmp_path: Path) -> None:
+def test_nonces_run_on_from_what_the_chain_has_seen(tmp_path: Path) -> None:
     path = tmp_path / "account"
-    used = NonceCounter(path, lambda: 1_000.0).take(50)
-    path.unlink()
-    assert NonceCounter(path, lambda: 1_001.0).take(1).start > used[-1]
+    NonceCounter(path, seen_up_to(0)).take(2)
+    assert NonceCounter(path, seen_up_to(40)).take(2) == (40, 41)
+
+
+def test_used_nonces_between_are_passed_over(tmp_path: Path) -> None:
+    def gaps(count: int, first: int) -> Sequence[int]:
+        return [nonce for nonce in (5, 7, 9, 10, 11) if nonce >= first][:count]
+
+    counter = NonceCounter(tmp_path / "account", gaps)
+    assert counter.take(2) == (5, 7)
+    assert counter.take(2) == (9, 10)
+
+
+def test_a_counter_that_began_at_the_clock_is_left_behind(tmp_path: Path) -> None:
+    path = tmp_path / "account"
+    path.write_text("1800000000123\n")
+    assert NonceCounter(path, seen_up_to(7)).take(1) == (7,)
+
+
+def test_a_look_gives_nothing_out(tmp_path: Path) -> None:
+    counter = NonceCounter(tmp_path / "account", seen_up_to(3))
+    assert counter.peek() == 3
+    assert counter.take(1) == (3,)
 
 
 def test_many_takers_at_once_share_nothing(tmp_path: Path) -> None:
-    def take(_: int) -> list[int]:
-        return list(NonceCounter(tmp_path / "account", lambda: 5.0).take(2))
+    def take(_: int) -> tuple[int, ...]:
+        return NonceCounter(tmp_path / "account", seen_up_to(5)).take(2)
 
     with ThreadPoolExecutor(8) as pool:
         taken = [nonce for nonces in pool.map(take, range(40)) for nonce in nonces]
@@ -37,4 +61,4 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "account"
     path.write_text("not a number")
     with pytest.raises(Rejected):
-        NonceCounter(path, lambda: 1.0).take(1)
+        NonceCounter(path, seen_up_to(0)).take(1)

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from ledger.market.errors import Rejected
+from ledger.market.policy import EMBEDDED
+from ledger.market.wire import policy_to_plain
 from node.buying.profile import profile_from_market, read_profile, write_profile
 
 MARKET: dict[str, object] = {
@@ -14,7 +16,7 @@ MARKET: dict[str, object] = {
     "decimals": 6,
     "node": "0x" + "33" * 20,
     "rpc_url": "http://127.0.0.1:8545",
-    "policy": {"receipt_interval": 10, "grace": 60},
+    "policy": policy_to_plain(EMBEDDED),
     "first_block": 3,
     "embedded": True,
     "confirmations": 0,

@@ -56,8 +56,8 @@ def ship(node: NodeLog, log: LogOfOne) -> list[MarketError]:
 
     async def scene() -> None:
         logs = shipping(node, log)
-        logs.follow(LEASE, failed.append)
-        await logs.finish(LEASE)
+        logs.follow(LEASE, LEASE, failed.append)
+        await logs.finish(LEASE, LEASE)
 
     asyncio.run(scene())
     return failed

@@ -61,6 +61,7 @@ def test_a_lease_that_is_what_was_signed_may_run() -> None:
         ({"terms": some_terms(buyer=an_address("x"))}, "terms-differ"),
         ({"terms": some_terms(signer=an_address("x"))}, "terms-differ"),
         ({"terms": some_terms(duration=601)}, "terms-differ"),
+        ({"terms": some_terms(member=1)}, "terms-differ"),
         ({"terms": some_terms(rate=a_bid().limit_rate + 1)}, "terms-differ"),
         ({"terms": some_terms(want=Quantities(cpu=1))}, "terms-differ"),
     ],
@@ -120,3 +121,10 @@ def test_an_image_beyond_the_space_for_images_is_refused() -> None:
     image = replace(a_job().image, archive="ab" * 32, archive_bytes=1 << 20)
     assert code(a_candidate(a_job(image=image)), a_house(image_budget=1 << 20)) == ""
     assert code(a_candidate(a_job(image=image)), a_house(image_budget=(1 << 20) - 1)) == "image-too-large"
+
+
+def test_a_running_container_goes_on_with_other_sizes_alone() -> None:
+    before = a_job(cpu=500, memory=512, disk=2_048, max_seconds=60, max_rate=1)
+    assert code(a_candidate(before=before)) == ""
+    assert code(a_candidate(before=replace(before, command=("sh",)))) == "other-job"
+    assert code(a_candidate(before=replace(before, outputs=("other",)))) == "other-job"

@@ -18,6 +18,8 @@ from ledger.chain.embedded.sealing import SealPolicy
 
 Serving = Callable[..., Any]
 ANA, BEN = Account.from_key(b"\x21" * 32), Account.from_key(b"\x22" * 32)
+FOUNDED = 3
+"""transactions, a block each, by which the faucet's account founded the grid: token, jury and market"""
 TRANSFER = Web3.keccak(text="Transfer(address,address,uint256)")
 
 
@@ -50,7 +52,7 @@ def test_a_contract_call_is_sealed_and_read_back(serving: Serving) -> None:
 def test_web3_fills_and_sends_a_transaction_by_itself(serving: Serving) -> None:
     grid = serving()
     fields = grid.token.functions.transfer(ANA.address, 5).build_transaction(
-        {"from": grid.faucet.address, "nonce": 2}
+        {"from": grid.faucet.address, "nonce": FOUNDED}
     )
     signed = grid.faucet.sign_transaction(fields)
     receipt = mined(grid, bytes(signed.raw_transaction))
@@ -61,7 +63,7 @@ def test_web3_fills_and_sends_a_transaction_by_itself(serving: Serving) -> None:
 @pytest.mark.parametrize("kind", [{"type": 1, "accessList": []}, {}], ids=["type 1", "legacy"])
 def test_older_transaction_types_are_taken(serving: Serving, kind: dict[str, Any]) -> None:
     grid = serving()
-    fields = {"chainId": 4_242_424_242, "nonce": 2, "gas": 21_000, "gasPrice": 10**10, "value": 9}
+    fields = {"chainId": 4_242_424_242, "nonce": FOUNDED, "gas": 21_000, "gasPrice": 10**10, "value": 9}
     raw = grid.faucet.sign_transaction({**fields, **kind, "to": ANA.address}).raw_transaction
     receipt = mined(grid, bytes(raw))
     assert grid.web3.eth.get_balance(ANA.address) == 9
@@ -74,7 +76,7 @@ def test_logs_are_found_by_address_and_by_any_topic(serving: Serving) -> None:
         mined(grid, grid.transfer(who.address, amount))
 
     def amounts(**wanted: Any) -> list[int]:
-        found = grid.web3.eth.get_logs({"fromBlock": 3, "toBlock": "latest", **wanted})
+        found = grid.web3.eth.get_logs({"fromBlock": FOUNDED + 1, "toBlock": "latest", **wanted})
         return [int(log.data.hex(), 16) for log in found]
 
     token, either = grid.token.address, [topic(ANA.address), topic(BEN.address)]
@@ -85,7 +87,7 @@ def test_logs_are_found_by_address_and_by_any_topic(serving: Serving) -> None:
     assert amounts(topics=[None, topic(ANA.address)]) == []
     assert amounts(address=ANA.address) == []
     assert amounts(topics=[None, None, None, None]) == []
-    block = grid.web3.eth.get_logs({"fromBlock": 3, "toBlock": "latest"})[1].blockHash
+    block = grid.web3.eth.get_logs({"fromBlock": FOUNDED + 1, "toBlock": "latest"})[1].blockHash
     assert [log.data for log in grid.web3.eth.get_logs({"blockHash": block})] == [
         HexBytes(2).rjust(32, b"\0")
     ]
@@ -161,7 +163,7 @@ def test_on_demand_nothing_is_sealed_until_told(serving: Serving) -> None:
         grid.web3.eth.get_transaction_receipt(key)
     assert grid.web3.eth.get_transaction(key)["blockHash"] is None
     nonces = [grid.web3.eth.get_transaction_count(grid.faucet.address, tag) for tag in ("latest", "pending")]
-    assert nonces == [2, 3]
+    assert nonces == [FOUNDED, FOUNDED + 1]
     assert grid.request("bingwang_seal")["result"]["transactions"] == [f"0x{key.hex()}"]
     assert grid.web3.eth.get_transaction_receipt(key).status == 1
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ledger.market.errors import Rejected
-from ledger.market.job import Accelerators, Image, InputFile
+from ledger.market.job import Accelerators, Gang, Image, InputFile
 from node.buying.draft import ArchiveImage, EngineImage, LocalInput
 from node.cli.reading.job_file import parse_job_file
 
@@ -156,3 +156,52 @@ def test_a_huge_file_is_refused_unread() -> None:
     with pytest.raises(Rejected) as refused:
         parse_job_file("#" * 300_000, DECIMALS)
     assert refused.value.code == "oversized-job-file"
+
+
+def test_a_gang_and_replicas_are_read() -> None:
+    gang = parse_job_file(LEAST + "gang: {count: 4, distinct: yes}\n", DECIMALS).gang
+    assert gang == Gang(members=4, distinct=True)
+    replicas = parse_job_file(LEAST + "outputs: [a]\nreplicas: {count: 3, agree: 2}\n", DECIMALS).gang
+    assert replicas == Gang(members=3, distinct=True, agree=2)
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ("gang: {count: 1}", "gang-size"),
+        ("gang: {count: 33}", "gang-size"),
+        ("replicas: {count: 4, agree: 2}", "quorum-size"),
+        ("replicas: {count: 3, agree: 4}", "quorum-size"),
+        ("replicas: {count: 16, agree: 9}", "gang-size"),
+        ("replicas: {count: 3}", "missing-key"),
+        ("gang: {count: 2}\nreplicas: {count: 3, agree: 2}", "gang-and-replicas"),
+        ("gang: {count: 2, sort: x}", "unknown-key"),
+        ("any_of: [twice]", "malformed-forms"),
+        ("any_of: [{image: x}]", "unknown-key"),
+        ("min_reputation: much", "malformed-count"),
+    ],
+)
+def test_a_gang_that_cannot_be_is_refused(lines: str, code: str) -> None:
+    with pytest.raises(Rejected) as refused:
+        parse_job_file(LEAST + lines + "\n", DECIMALS)
+    assert refused.value.code == code
+
+
+def test_other_forms_take_the_rest_from_the_top() -> None:
+    draft = parse_job_file(
+        LEAST
+        + "min_reputation: 0.25\nany_of:\n"
+        + "  - {resources: {cpus: 8}, max_price: 2/h}\n"
+        + "  - {domains: {allow: [lab/*]}, max_duration: 5m, min_reputation: 0.9, regions: [eu-west]}\n",
+        DECIMALS,
+    )
+    fast, near = draft.forms
+    assert (fast.cpu, fast.max_rate, fast.max_seconds) == (8000, 2 * draft.max_rate, draft.max_seconds)
+    assert (near.cpu, near.allow, near.max_seconds) == (draft.cpu, ("lab/*",), 300)
+    assert (fast.min_reputation, near.min_reputation, near.regions) == (250, 900, ("eu-west",))
+    assert {form.command for form in draft.forms} == {draft.command}
+
+
+def test_without_other_forms_the_draft_itself_is_bought() -> None:
+    draft = parse_job_file(LEAST, DECIMALS)
+    assert draft.forms == (draft,)

@@ -20,7 +20,11 @@ STATUS: dict[str, Any] = {
     "node": {"ok": True, "url": "http://node"},
     "chain": {"ok": False, "rpc": "http://rpc"},
     "offers": {"0x0a": True, "0x0b": False},
+    "operator": "0x01",
     "earned": "16",
+    "fees": "2",
+    "stake": {"free": "70", "locked": "5", "unstaking": "0", "unlock_at": 0},
+    "reputation": None,
     "leases": [],
     "problems": {},
 }
@@ -43,6 +47,21 @@ def test_each_part_is_said_to_answer_or_not() -> None:
 def test_a_soft_disk_limit_is_said_so_and_a_hard_one_is_not() -> None:
     assert "can write more" in shown(disk_limit="soft")
     assert "can write more" not in shown()
+
+
+def test_money_and_reputation_are_said() -> None:
+    text = shown(reputation={"per_mille": 120, "completed": 3})
+    assert "16 base units, 2 of them the nodes' fees" in text
+    assert "70 base units free, 5 locked by leases" in text
+    assert "120 of 1000 (3 leases completed)" in text
+    assert "asked back" not in text
+    queued = {"free": "70", "locked": "5", "unstaking": "9", "unlock_at": NOW + 60}
+    assert "9 asked back" in shown(stake=queued)
+
+
+def test_a_key_that_only_operates_is_named() -> None:
+    assert "operated by" not in shown()
+    assert "0x02" in shown(operator="0x02")
 
 
 @pytest.mark.parametrize(("age", "doubted"), [(0, False), (60, True)])

@@ -1,0 +1,104 @@
+"""A running job that goes on: longer, larger, or both, without its container noticing.
+
+The buyer signs one more bid that names the open lease; the market closes that one with its receipt and
+opens the next in the same call, on the same offer (PROTOCOL "Continuing leases"). What was not used of the
+first escrow comes back, the next one is taken from the balance: so this is the top-up of a running job too.
+"""
+
+from dataclasses import dataclass, replace
+
+from ledger.chain.documents import document_hash
+from ledger.market.demand import wanted
+from ledger.market.errors import Rejected
+from ledger.market.identity import Digest, LeaseId, from_text, text
+from ledger.market.job import Job, job_from_plain
+from ledger.market.money import rate_of
+from ledger.market.offer import Offer
+from ledger.market.wire import bid_from_plain, offer_from_plain
+from node.buying.buyer import Buyer, SubmittedJob
+from node.buying.client import Plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What shall be different: `by` seconds more than are left, milli-cores, MiB, the limit price; None
+    leaves a value as it is."""
+
+    by: int = 0
+    cpu: int | None = None
+    memory: int | None = None
+    max_rate: int | None = None
+
+    def apply(self, job: Job, left: int) -> Job:
+        """The next document of a job that has `left` seconds to go."""
+        return replace(
+            job,
+            cpu=self.cpu or job.cpu,
+            memory=self.memory or job.memory,
+            max_rate=job.max_rate if self.max_rate is None else self.max_rate,
+            max_seconds=left + self.by,
+            retry=0,
+        )
+
+
+def continue_job(buyer: Buyer, shown: Plain, change: Change) -> SubmittedJob:
+    """Sign and post the bid that continues the running lease of a job; `shown` is the node's view of it.
+
+    `Rejected` where the job does not run, is a gang, or would cost more than its limit.
+    """
+    lease = _running(shown)
+    found = buyer.chain.lease_of(LeaseId(from_text(lease, 32)))
+    if found is None:
+        raise _not_running(str(shown["state"]))
+    view = buyer.node.lease(lease)
+    terms, bid = buyer.terms_of(LeaseId(from_text(lease, 32))), bid_from_plain(view["bid"])
+    left = max(1, found.start + terms.duration - int(buyer.clock()))
+    job = change.apply(_document(buyer, bid.job), left)
+    offer = _offer(buyer, text(terms.offer))
+    _check_limit(job, offer)
+    parties = replace(
+        buyer.parties(text(terms.signer)),
+        provider=terms.provider,
+        continues=Digest(from_text(lease, 32)),
+    )
+    return buyer.post([job], parties, wait=0)
+
+
+def _running(shown: Plain) -> str:
+    if not shown["lease"] or shown["state"] != "running":
+        raise _not_running(str(shown["state"]))
+    return str(shown["lease"])
+
+
+def _not_running(state: str) -> Rejected:
+    return Rejected(
+        "not-running", f"The job is {state}; only a running one goes on.", "Submit it as a new job."
+    )
+
+
+def _document(buyer: Buyer, name: Digest) -> Job:
+    plain = buyer.node.get(f"/v1/documents/{text(name)}", signed=True)
+    if document_hash(plain) != name:
+        raise Rejected("document-mismatch", "The node shows another document than the lease's.", "Leave it.")
+    job = job_from_plain(plain)
+    if job.gang is not None:
+        raise Rejected("gang-goes-on", "A gang's leases cannot be continued.", "Submit it as a new job.")
+    return job
+
+
+def _offer(buyer: Buyer, name: str) -> Offer:
+    for shown in buyer.node.offers():
+        if shown["id"] == name:
+            return offer_from_plain(shown["offer"])
+    raise Rejected("offer-gone", "The lease's offer is not on the market.", "Submit it as a new job.")
+
+
+def _check_limit(job: Job, offer: Offer) -> None:
+    rate = rate_of(offer.ask, wanted(job))
+    if rate > job.max_rate:
+        raise Rejected(
+            "limit-below-ask",
+            f"The provider asks {rate} milli-base-units an hour, the limit is {job.max_rate}.",
+            "Give a higher --max-price.",
+            rate=str(rate),
+        )
