@@ -24,6 +24,7 @@ from ledger.market.instructions import TerminateLease
 from ledger.market.job import InputFile, Job
 from ledger.market.lease import LeaseTerms
 from ledger.market.lifecycle import JobState
+from ledger.market.receipt import SignedReceipt
 from ledger.market.wire import bid_to_plain, terms_from_plain
 from node.buying.bidding import Parties, bid_for
 from node.buying.client import NodeClient, Plain, SignedOrder
@@ -162,8 +163,11 @@ class Buyer:
             upload(self.node, blob, progress)
         return self.post(prepared.forms, self.parties(signer), wait)
 
-    def post(self, forms: Sequence[Job], parties: Parties, wait: int) -> SubmittedJob:
-        """Sign each form of a job, with the same nonces, and post the order.
+    def post(
+        self, forms: Sequence[Job], parties: Parties, wait: int, receipt: SignedReceipt | None = None
+    ) -> SubmittedJob:
+        """Sign each form of a job, with the same nonces, and post the order, with the last receipt of the
+        lease that it continues where that is the buyer's to sign.
 
         Of bids with one nonce the contract opens one, so only one of the forms can ever run.
         """
@@ -175,7 +179,7 @@ class Buyer:
             )
             for job in forms
         ]
-        answer = self.node.submit(orders, wait)
+        answer = self.node.submit(orders, wait, receipt)
         ids = tuple(bid_id(self.domain, signed.bid) for order in orders for signed in order.attempts)
         # A bid that continues a lease belongs to the job of that lease, which the node knows.
         followed = parties.continues != NO_DIGEST

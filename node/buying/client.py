@@ -18,7 +18,8 @@ from ledger.chain.typed_data import Domain, keccak, request_digest
 from ledger.market.bid import SignedBid
 from ledger.market.errors import Broken, LostRace, MarketError, Rejected, Unavailable
 from ledger.market.identity import text
-from ledger.market.wire import signed_bid_to_plain
+from ledger.market.receipt import SignedReceipt
+from ledger.market.wire import signed_bid_to_plain, signed_receipt_to_plain
 from ledger.market.withdrawal import SignedPermit, SignedWithdrawal
 
 Plain = dict[str, Any]
@@ -92,11 +93,13 @@ class NodeClient:
     def estimate(self, bid: Plain, document: Plain) -> Plain:
         return self.post("/v1/estimates", {"bid": bid, "document": document}, signed=False)
 
-    def submit(self, forms: Sequence[SignedOrder], wait: int) -> Plain:
-        """Post an order; the first form is the most wanted, the others are its alternatives."""
+    def submit(self, forms: Sequence[SignedOrder], wait: int, receipt: SignedReceipt | None = None) -> Plain:
+        """Post an order; the first form is the most wanted, the others are its alternatives. `receipt` is the
+        last one of a lease that the order continues, where the node is not its signer."""
         first, *others = (form.to_plain() for form in forms)
         body = first | {"wait": wait} | ({"alternatives": others} if others else {})
-        return self.post("/v1/bids", body)
+        last = {} if receipt is None else {"receipt": signed_receipt_to_plain(receipt)}
+        return self.post("/v1/bids", body | last)
 
     def end_job(self, job: str) -> Plain:
         """Have the node, where it is the signer, end a running job at what was reported."""

@@ -8,12 +8,15 @@ first escrow comes back, the next one is taken from the balance: so this is the 
 from dataclasses import dataclass, replace
 
 from ledger.chain.documents import document_hash
+from ledger.chain.typed_data import lease_id, receipt_digest
 from ledger.market.demand import wanted
 from ledger.market.errors import Rejected
-from ledger.market.identity import Digest, LeaseId, from_text, text
+from ledger.market.identity import NO_DIGEST, Digest, LeaseId, from_text, text
 from ledger.market.job import Job, job_from_plain
-from ledger.market.money import rate_of
+from ledger.market.lease import Lease
+from ledger.market.money import MILLISECONDS, rate_of
 from ledger.market.offer import Offer
+from ledger.market.receipt import SignedReceipt, UsageReceipt
 from ledger.market.wire import bid_from_plain, offer_from_plain
 from node.buying.buyer import Buyer, SubmittedJob
 from node.buying.client import Plain
@@ -61,7 +64,25 @@ def continue_job(buyer: Buyer, shown: Plain, change: Change) -> SubmittedJob:
         provider=terms.provider,
         continues=Digest(from_text(lease, 32)),
     )
-    return buyer.post([job], parties, wait=0)
+    lease_state = Lease(terms=terms, start=found.start, escrow=found.escrow, paid=found.paid)
+    mine = terms.signer == buyer.key.address
+    return buyer.post([job], parties, 0, _last_receipt(buyer, lease_state, view) if mine else None)
+
+
+def _last_receipt(buyer: Buyer, lease: Lease, view: Plain) -> SignedReceipt:
+    """What this key, the lease's signer, agrees to: what was reported last, and the time since then."""
+    usage, at = view["usage"], int(buyer.clock())
+    since = 0 if usage is None else max(0, at - int(usage["at"])) * MILLISECONDS
+    reported = 0 if usage is None else int(usage["milliseconds"])
+    known = 0 if view["receipt"] is None else int(view["receipt"]["milliseconds"])
+    receipt = UsageReceipt(
+        lease=lease_id(buyer.domain, lease.terms),
+        milliseconds=lease.billable(max(known, reported + since), at),
+        evidence=NO_DIGEST if usage is None else Digest(from_text(str(usage["evidence"]), 32)),
+        last=True,
+    )
+    signature = buyer.key.sign(receipt_digest(buyer.domain, receipt))
+    return SignedReceipt(receipt=receipt, signature=signature)
 
 
 def _running(shown: Plain) -> str:

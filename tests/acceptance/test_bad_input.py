@@ -285,6 +285,17 @@ def of_another_chain(grid: ShortGrid) -> Refusal:
     return job(env={"BINGWANG_HOME": str(home)})(grid)
 
 
+STRANGER = "0x" + "77" * 20
+
+
+def delegate(*options: str) -> Ask:
+    return command("wallet", "delegate", "add", STRANGER, *options)
+
+
+def deployment(*options: str) -> Ask:
+    return command("market", "deploy", "--rpc", "{rpc}", "--journal", "{folder}/deployment.json", *options)
+
+
 UNREACHABLE = "node-unreachable"
 SILENT = "rpc-unreachable"
 ROWS = (
@@ -312,6 +323,23 @@ ROWS = (
     Row("image the engine does not know", job(image="no/such:1"), 3, "image-not-found", "no/such:1"),
     Row("engine down at submit", job(image="no/such:1", env=DEAD_ENGINE), 4, "engine-unreachable"),
     Row("engine down at push", command("image", "push", "a:1", **DEAD_ENGINE), 4, "engine-unreachable"),
+    Row("nothing delegated", delegate("--until", "2h"), 3, "nothing-delegated", "--allowance"),
+    Row(
+        "a delegate until yesterday",
+        delegate("--allowance", "5", "--until", "2020-01-01"),
+        3,
+        "moment-passed",
+    ),
+    Row("a delegate until who knows", delegate("--allowance", "5", "--until", "soon"), 3, "malformed-moment"),
+    Row("spending for a stranger", job("--for", STRANGER), 3, "not-the-buyer", "Send your own bids"),
+    Row("a key file of nothing", command("wallet", "import", "{folder}/none.key", "k"), 3, "malformed-key"),
+    Row("a gang of one", job(gang={"count": 1}), 3, "gang-size", "2 to 32"),
+    Row("replicas without a majority", job(replicas={"count": 4, "agree": 2}), 3, "quorum-size"),
+    Row("replicas without outputs", job(replicas={"count": 3, "agree": 2}), 3, "nothing-to-compare"),
+    Row("a fee beyond the bound", deployment("--fee", "500"), 3, "policy-share", "0 to 200"),
+    Row("stake that leaves too soon", deployment("--unstake-delay", "1h"), 3, "unstake-delay"),
+    Row("a claim where none is", command("claim", "show", "0x" + "99" * 32), 3, "no-claim"),
+    Row("a pause by anybody", command("market", "pause"), 3, "reverted", "guardian"),
     Row("audit of no market", command("audit", "--rpc", "{rpc}", "--market", NO_MARKET), 3, "no-market"),
     Row("audit of no address", command("audit", "--rpc", "{rpc}", "--market", "0x12"), 3, "malformed-hex"),
     Row("no node there", command("join", "http://127.0.0.1:1"), 4, UNREACHABLE, "127.0.0.1:1"),

@@ -11,7 +11,8 @@ import pytest
 from ledger.chain.client import ChainLease, ChainState
 from ledger.chain.documents import document_hash
 from ledger.chain.keys import LocalKey
-from ledger.chain.typed_data import Domain, lease_id, offer_id
+from ledger.chain.signatures import recover
+from ledger.chain.typed_data import Domain, lease_id, offer_id, receipt_digest
 from ledger.market.demand import wanted
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, LeaseId, text
@@ -19,7 +20,13 @@ from ledger.market.job import Gang, Job, job_from_plain
 from ledger.market.lease import LeaseTerms
 from ledger.market.money import rate_of
 from ledger.market.policy import EMBEDDED
-from ledger.market.wire import bid_to_plain, offer_to_plain, signed_bid_from_plain, terms_to_plain
+from ledger.market.wire import (
+    bid_to_plain,
+    offer_to_plain,
+    signed_bid_from_plain,
+    signed_receipt_from_plain,
+    terms_to_plain,
+)
 from node.buying.buyer import Buyer
 from node.buying.client import Identity, NodeClient
 from node.buying.continuing import Change, continue_job
@@ -38,8 +45,9 @@ class World:
 
     market = DOMAIN.market
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, signer: Address = NODE) -> None:
         self.job = job
+        self.usage: dict[str, Any] | None = None
         self.offer = an_offer()
         self.bid = a_bid(buyer=KEY.address, job=document_hash(job.to_plain()), want=wanted(job))
         self.terms = LeaseTerms(
@@ -48,7 +56,7 @@ class World:
             member=0,
             provider=self.offer.provider,
             buyer=KEY.address,
-            signer=NODE,
+            signer=signer,
             matcher=NODE,
             want=self.bid.want,
             rate=rate_of(self.offer.ask, wanted(job)),
@@ -64,6 +72,7 @@ class World:
         }
         if path.startswith("/v1/leases/"):
             shown = {"terms": terms_to_plain(self.terms), "bid": bid_to_plain(self.bid)}
+            shown |= {"usage": self.usage, "receipt": None}
         elif path.startswith("/v1/documents/"):
             shown = self.job.to_plain()
         elif path == "/v1/bids":
@@ -136,6 +145,21 @@ def test_a_resize_changes_what_is_wanted_and_the_document_says_so(counter: Any) 
     changed = job_from_plain(world.order["document"])
     assert (changed.cpu, changed.memory, changed.command) == (2 * job.cpu, job.memory + 1, job.command)
     assert signed_bid_from_plain(world.order["attempts"][0]).bid.want == wanted(changed)
+
+
+def test_where_the_buyer_signs_it_brings_the_last_receipt_up_to_now(counter: Any) -> None:
+    world = World(replace(a_job(), max_rate=10**12), signer=KEY.address)
+    world.usage = {"milliseconds": 9_000, "evidence": "0x" + "0c" * 32, "at": NOW - 5}
+    continue_job(buyer(world, counter), world.shown(), Change(by=60))
+    signed = signed_receipt_from_plain(world.lease, world.order["receipt"])
+    assert (signed.receipt.milliseconds, signed.receipt.last) == (14_000, True)
+    assert recover(receipt_digest(DOMAIN, signed.receipt), signed.signature) == KEY.address
+
+
+def test_where_the_node_signs_the_buyer_brings_no_receipt(counter: Any) -> None:
+    world = World(replace(a_job(), max_rate=10**12))
+    continue_job(buyer(world, counter), world.shown(), Change(by=60))
+    assert "receipt" not in world.order
 
 
 @pytest.mark.parametrize(
