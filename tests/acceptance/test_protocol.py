@@ -49,19 +49,20 @@ def coin(grid: ShortGrid, account: str) -> int:
         return chain.coin_balance(Address(from_text(account, 20)))
 
 
-def containers() -> dict[str, dict[str, Any]]:
-    """The engine's running containers of leases, by their id."""
+def containers(provider: str) -> list[dict[str, Any]]:
+    """The engine's running containers of a provider's leases."""
     docker = ["docker", "--host", engine_url()]
     listed = subprocess.run(
-        [*docker, "ps", "-q", "--no-trunc", "--filter", "label=bingwang.agent"],
+        [*docker, "ps", "-q", "--no-trunc", "--filter", f"label=bingwang.agent={provider}"],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     ).stdout.split()
     if not listed:
-        return {}
+        return []
     shown = subprocess.run([*docker, "inspect", *listed], check=True, stdout=subprocess.PIPE, text=True)
-    return {one["Id"]: one for one in json.loads(shown.stdout)}
+    found: list[dict[str, Any]] = json.loads(shown.stdout)
+    return found
 
 
 def test_a_ci_key_spends_its_allowance_and_not_more(grid: ShortGrid) -> None:
@@ -114,7 +115,7 @@ def test_a_running_job_is_extended_and_resized_in_its_container(grid: ShortGrid)
     script = "for i in $(seq 200); do echo $i; sleep 0.1; done"
     job = grid.submit(script, max_duration="25s", max_price="40/h", **ONLY_CHEAP)
     first = grid.await_state(job, "running")["leases"][-1]
-    (before,) = containers().values()
+    (before,) = containers(grid.providers["cheap"])
     extended = grid.bingwang("extend", job, "--by", "20s")
     assert extended["job"] == job
     second = grid.until("the extension is open", lambda: _active(grid, job, 2))
@@ -122,7 +123,7 @@ def test_a_running_job_is_extended_and_resized_in_its_container(grid: ShortGrid)
     grid.bingwang("resize", job, "--memory", "96MiB", "--cpus", "200m", "--max-price", "80/h")
     third = grid.until("the resize is open", lambda: _active(grid, job, 3))
     assert int(third["terms"]["rate"]) > int(second["terms"]["rate"])
-    after = grid.until("the container is larger", lambda: _with_memory(96 << 20))
+    after = grid.until("the container is larger", lambda: _with_memory(grid, 96 << 20))
     assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
     ended = grid.await_closed(job)
     assert ended["state"] == "succeeded"
@@ -141,8 +142,9 @@ def _active(grid: ShortGrid, job: str, count: int) -> dict[str, Any] | None:
     return open_now[-1] if len(leases) == count and open_now == leases[-1:] else None
 
 
-def _with_memory(limit: int) -> dict[str, Any] | None:
-    return next((one for one in containers().values() if one["HostConfig"]["Memory"] == limit), None)
+def _with_memory(grid: ShortGrid, limit: int) -> dict[str, Any] | None:
+    running = containers(grid.providers["cheap"])
+    return next((one for one in running if one["HostConfig"]["Memory"] == limit), None)
 
 
 def test_a_job_that_ended_is_not_extended(grid: ShortGrid) -> None:
