@@ -63,13 +63,15 @@ class Outcome:
 
 @dataclass
 class ShortGrid(Grid):
-    """Receipts every 2 s, 5 s of grace; a silent agent is passed over after 3 s and lost after 6 s.
+    """Receipts every 2 s, some seconds of grace; a silent agent is passed over after 3 s and lost after 6 s.
 
     `foreign`: the node is told of the chain by --rpc, and so does not start it again where it ends.
     """
 
     options: tuple[str, ...] = ("--heartbeat-timeout", "3", "--lost-after", "6")
     foreign: bool = False
+    grace: int = 5
+    challenge_window: int = 4
     chain_port: int = 0
     providers: dict[str, str] = field(default_factory=dict)
     """accounts by the provider's name"""
@@ -88,11 +90,12 @@ class ShortGrid(Grid):
 
     def start_chain(self) -> None:
         """Start the chain, again at its port where it ran before."""
-        limits = ("--faucet-limit", "20", "--receipt-interval", "2", "--grace", "5")
-        windows = ("--challenge-window", "4", "--arbitration-window", "6", "--unstake-delay", "8")
+        limits = ("--faucet-limit", "20", "--receipt-interval", "2", "--grace", str(self.grace))
+        windows = ("--challenge-window", str(self.challenge_window), "--arbitration-window", "6")
+        delay = ("--unstake-delay", str(self.grace + 3))
         (self.chain_folder / "rpc.url").unlink(missing_ok=True)
         where = ("--dir", str(self.chain_folder), "--port", str(self.chain_port))
-        self._start("chain", "chain", "run", *where, *limits, *windows)
+        self._start("chain", "chain", "run", *where, *limits, *windows, *delay)
         url = self.until("the chain answers", lambda: self._answering(url_of(self.chain_folder)))
         self.chain_port = urlsplit(url).port or 0
 
@@ -281,9 +284,9 @@ def _docker(*arguments: str) -> str:
 
 
 @contextmanager
-def short_grid(folder: Path, *providers: Mapping[str, str], foreign: bool = False) -> Iterator[ShortGrid]:
+def short_grid(folder: Path, *providers: Mapping[str, str], **settings: Any) -> Iterator[ShortGrid]:
     """A running grid with these providers' offers live, and a wallet with 100 tokens in the market."""
-    grid = ShortGrid(folder=folder, foreign=foreign)
+    grid = ShortGrid(folder=folder, **settings)
     try:
         grid.start_chain()
         grid.start_node()

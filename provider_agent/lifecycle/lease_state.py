@@ -197,12 +197,12 @@ class LeaseState:
         return self.lease.billable(elapsed, at // MS)
 
     def closable_at(self, grace: int) -> int:
-        """The moment from which anybody may close the lease."""
-        return (self.start + self.lease.seconds()) * MS + grace
+        """The moment from which anybody may close the lease: a replica's grace counts from its verdict."""
+        return self.lease.closable_at(0) * MS + grace
 
     def commit_until(self, pace: Pace) -> int:
         """The last moment at which the jury takes a replica's commitment."""
-        return (self.start + self.lease.seconds()) * MS + pace.jury_window
+        return self.lease.closable_at(0) * MS + pace.jury_window
 
     def deadline(self, pace: Pace, share: int = 1) -> int:
         """The moment by which its job must have ended, or only 1/`share` of the time kept for what

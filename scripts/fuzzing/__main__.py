@@ -4,6 +4,7 @@ import argparse
 import json
 import queue
 import secrets
+import signal
 import subprocess
 import sys
 import threading
@@ -68,7 +69,9 @@ class Report:
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
     """What was asked for; wrong ones exit with 2."""
-    parser = argparse.ArgumentParser(prog="scripts/fuzz", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="scripts/fuzz", description="Random calls against the model, on two EVMs."
+    )
     parser.add_argument("--steps", type=int, required=True, help="how many steps to make in all")
     parser.add_argument("--seed", type=int, help="of the first round; chosen at random otherwise")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
@@ -142,6 +145,8 @@ def run(workers: Sequence[subprocess.Popen[str]], report: Report, steps: int) ->
     try:
         gather(workers, report, steps)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for worker in workers:
             worker.terminate()
             worker.wait()
@@ -160,6 +165,7 @@ def main(given: Sequence[str]) -> int:
         except AssertionError as exc:
             console.print(str(exc))
             return 4
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     report = Report(seed=asked.seed, evm=asked.evm)
     console.print(f"Seed {asked.seed}, {asked.jobs} processes.")
     run(start(asked), report, asked.steps)

@@ -594,6 +594,15 @@ def test_a_verdict_that_comes_before_the_jury_was_asked_again_is_paid_all_the_sa
     assert (state.stage, asked[-1]) == (Stage.SETTLING, (ReportUsage(milliseconds=5_000, last=True),))
 
 
+def test_a_replica_that_is_judged_after_its_duration_waits_for_its_receipt_and_claims_nothing_yet() -> None:
+    taken = ResultTaken(at=T + 11_000, revealed=True)
+    judged = LeaseJudged(at=T + 700_000, guilty=False, ended_after=700)
+    state, asked = replica(*READY, taken, judged, Tick(at=T + 703_000))
+    assert (state.stage, asked[-1]) == (Stage.SETTLING, (ReportUsage(milliseconds=5_000, last=True),))
+    state, _ = handle(state, Tick(at=T + 751_000), PACE)
+    assert state.stage is Stage.CLAIMING
+
+
 def test_a_commitment_that_was_lost_is_sent_again_after_a_kill() -> None:
     state, _ = replica(*READY, Resumed(at=T + 8_000))
     _, asked = handle(state, jury(T + 8_000, 0, committed=False), PACE)
