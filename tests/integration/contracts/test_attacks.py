@@ -42,8 +42,6 @@ DURATION = a_bid().duration
 ESCROW = escrow_for(ASK, DURATION)
 LOCK = EMBEDDED.lock_for(ESCROW)
 INTERVAL = EMBEDDED.receipt_interval
-WEEK = 7 * 24 * 3600
-DAY_OFFER = an_offer(valid_until=NOW + 100 * WEEK)
 
 
 @pytest.fixture

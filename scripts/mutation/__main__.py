@@ -1,0 +1,182 @@
+"""Mutates the market's contracts everywhere and counts how many of the mutants the tests notice.
+
+    scripts/mutate [--json FILE] [--jobs N] [--file NAME.vy] [--every N] [--trace FILE] [--minutes M]
+
+The contract tests run once, traced; then each mutant is compiled and the traced steps are taken again with
+its code, until an answer, a revert's reason or a log differs. What survives must stand in `survivors.json`
+with the reason why no test can, or need, notice it. Exit code 0: all were tried (within `--minutes`), at
+least 95 % are noticed, and every survivor has its reason.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from contracts.build import SOURCES
+from scripts.mutation.mutants import Mutant, mutants_of
+from scripts.mutation.trial import Court, Trial, Verdict
+
+GOAL_PERCENT = 95.0
+SHUFFLE = 4
+"""a seed, so that a run that is cut short has tried mutants of everything, the same ones each time"""
+SUITE = ("tests/integration/contracts", "tests/machines/test_market_machine.py")
+LEFT_OUT = ("TestToken.vy", "events.vy")
+"""no part of the market's decisions: a token of tests, declarations"""
+SURVIVORS = Path(__file__).with_name("survivors.json")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Trace, mutate, try, report; the exit code."""
+    options = _options(arguments)
+    mutants = [
+        mutant
+        for path in sorted(SOURCES.glob("*.vy"))
+        if path.name not in LEFT_OUT and options.file in (None, path.name)
+        for mutant in mutants_of(path)
+    ][:: options.every]
+    random.Random(SHUFFLE).shuffle(mutants)  # noqa: S311 - an order, not a secret
+    with tempfile.TemporaryDirectory() as folder:
+        trace = options.trace or Path(folder) / "trace"
+        if not trace.exists():
+            _trace_suite(trace)
+        until = time.monotonic() + 60 * options.minutes
+        trials = _try(mutants, trace, Path(folder), options.jobs, until)
+    report = _report(trials, json.loads(SURVIVORS.read_text("utf-8")), len(mutants))
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    _show(report)
+    return 0 if all(figure["holds"] for figure in report["figures"]) else 1
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/mutate", description=__doc__.split("\n")[0])
+    parser.add_argument("--json", type=Path, help="where the figures and survivors are written")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
+    parser.add_argument("--file", help="only mutants of this source")
+    parser.add_argument("--trace", type=Path, help="the suite's steps, taken from here or kept here")
+    parser.add_argument("--minutes", type=float, default=600.0, help="stop after so long")
+    parser.add_argument("--every", type=int, default=1, help="only each Nth mutant, for a quick look")
+    return parser.parse_args(arguments)
+
+
+def _trace_suite(trace: Path) -> None:
+    pytest = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "scripts.mutation.tracing",
+        "-p",
+        "no:cacheprovider",
+    ]
+    subprocess.run([*pytest, "--evm-trace", str(trace), *SUITE], check=True, stdout=sys.stderr)
+
+
+def _try(mutants: Sequence[Mutant], trace: Path, folder: Path, jobs: int, until: float) -> list[Trial]:
+    shares = [mutants[first::jobs] for first in range(jobs)]
+    queue: multiprocessing.Queue[Trial | str] = multiprocessing.Queue()
+    workers = [
+        multiprocessing.Process(target=_work, args=(share, trace, folder / f"sources-{number}", queue))
+        for number, share in enumerate(shares)
+    ]
+    for worker in workers:
+        worker.start()
+    trials: list[Trial] = []
+    columns = (TextColumn("mutants"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("mutants", total=len(mutants))
+        while len(trials) < len(mutants):
+            try:
+                found = queue.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                break
+            if isinstance(found, str):
+                sys.exit(found)
+            trials.append(found)
+            bar.advance(task)
+            if found.verdict is Verdict.SURVIVED:
+                mutant = found.mutant
+                bar.console.print(f"survived: {mutant.file}:{mutant.line}  {mutant.after}", markup=False)
+            if len(trials) % 50 == 0 and not bar.console.is_terminal:
+                bar.console.print(f"{len(trials)} of {len(mutants)} mutants tried")
+    for worker in workers:
+        worker.terminate()
+        worker.join()
+    return trials
+
+
+def _work(
+    share: Sequence[Mutant], trace: Path, folder: Path, queue: "multiprocessing.Queue[Trial | str]"
+) -> None:
+    court = Court(trace, folder)
+    if court.differs():
+        queue.put("The real contracts do not answer as they did: the suite cannot be repeated.")
+        return
+    for trial in court.trials(share):
+        queue.put(trial)
+
+
+def _report(trials: Sequence[Trial], reasons: dict[str, str], mutants: int) -> dict[str, Any]:
+    count = Counter(trial.verdict for trial in trials)
+    tried = count[Verdict.KILLED] + count[Verdict.SURVIVED]
+    score = 100 * count[Verdict.KILLED] / tried if tried else 0.0
+    survivors = [_entry(trial, reasons) for trial in trials if trial.verdict is Verdict.SURVIVED]
+    survivors.sort(key=lambda entry: (entry["file"], entry["line"], entry["after"]))
+    unexplained = sum(entry["reason"] is None for entry in survivors)
+    figures = [
+        _figure("mutants noticed", round(score, 2), "%", GOAL_PERCENT, holds=score >= GOAL_PERCENT),
+        _figure("survivors without a reason", unexplained, "mutants", 0, holds=unexplained == 0),
+    ]
+    untried = mutants - len(trials)
+    figures.append(_figure("not tried in the time", untried, "mutants", 0, holds=untried == 0))
+    figures += [_figure(verdict.value, count[verdict], "mutants", None, holds=True) for verdict in Verdict]
+    return {"figures": figures, "survivors": survivors}
+
+
+def _entry(trial: Trial, reasons: dict[str, str]) -> dict[str, Any]:
+    mutant = trial.mutant
+    key = f"{mutant.file}: {mutant.before} -> {mutant.after}"
+    return {
+        "file": mutant.file,
+        "line": mutant.line,
+        "kind": mutant.kind,
+        "before": mutant.before,
+        "after": mutant.after,
+        "reason": reasons.get(key),
+    }
+
+
+def _figure(name: str, value: float, unit: str, goal: float | None, *, holds: bool) -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "goal": goal, "holds": holds}
+
+
+def _show(report: dict[str, Any]) -> None:
+    console = Console()
+    table = Table("figure", "value", "unit", "goal", "holds")
+    for figure in report["figures"]:
+        goal = "" if figure["goal"] is None else str(figure["goal"])
+        table.add_row(figure["name"], str(figure["value"]), figure["unit"], goal, str(figure["holds"]))
+    console.print(table)
+    for entry in report["survivors"]:
+        console.print(f"{entry['file']}:{entry['line']}  {entry['after']}", markup=False, soft_wrap=True)
+        console.print(f"    {entry['reason'] or 'NO REASON GIVEN'}", markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,110 @@
+"""One process's share of the mutants, each held against the suite's steps until something differs."""
+
+import pickle
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from boa.environment import Env
+
+from contracts.build import SOURCES
+from contracts.loader import artifact
+from scripts.mutation.compiling import JURY, MARKET, Workshop
+from scripts.mutation.mutants import Mutant
+from scripts.mutation.reach import Reach, enclosing
+from scripts.mutation.replay import same
+from scripts.mutation.trace import Called, Scene, Step, scenes
+
+MOST_STEPS = 5_000
+"""steps after which a mutant counts as survived; those that can run into it come first"""
+
+
+class Verdict(StrEnum):
+    """STILLBORN: it does not compile. IDENTICAL: it compiles to the very same code, so nothing could tell."""
+
+    KILLED = "killed"
+    SURVIVED = "survived"
+    STILLBORN = "stillborn"
+    IDENTICAL = "identical"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """`steps` is how many the suite took until it noticed."""
+
+    mutant: Mutant
+    verdict: Verdict
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Act:
+    """A scene, and the calls in it."""
+
+    scene: Scene
+    selectors: frozenset[bytes]
+
+
+class Court:
+    """Tries mutants; what noticed one is asked first about the next."""
+
+    def __init__(self, trace: Path, folder: Path) -> None:
+        with trace.open("rb") as file:
+            found = list(scenes(pickle.load(file)))  # noqa: S301 - our own file of a moment ago
+        self._workshop = Workshop(folder)
+        self._reach = Reach(SOURCES)
+        self._committed = {name: artifact(name).bytecode for name in (MARKET, JURY)}
+        self._real = self._workshop.real()
+        self._groups: dict[tuple[Step, ...], list[_Act]] = {}
+        for scene in found:
+            called = {step.data[:4] for step in scene.steps if isinstance(step, Called)}
+            self._groups.setdefault(scene.before, []).append(_Act(scene, frozenset(called)))
+        self._noticed: Counter[_Act] = Counter()
+
+    def differs(self) -> bool:
+        """Whether the real sources do anything else than the tests saw; then no verdict counts."""
+        return self._difference(self._real, None)[0]
+
+    def trials(self, mutants: Sequence[Mutant]) -> Iterator[Trial]:
+        for mutant in mutants:
+            codes = self._workshop.creation_codes(mutant)
+            if codes is None or codes.items() <= self._real.items():
+                verdict = Verdict.STILLBORN if codes is None else Verdict.IDENTICAL
+                yield Trial(mutant=mutant, verdict=verdict, steps=0)
+                continue
+            met = self._reach.selectors(mutant.file, enclosing(mutant.source, mutant.line))
+            noticed, steps = self._difference(self._real | codes, met)
+            verdict = Verdict.KILLED if noticed else Verdict.SURVIVED
+            yield Trial(mutant=mutant, verdict=verdict, steps=steps)
+
+    def _difference(self, codes: dict[str, bytes], met: frozenset[bytes] | None) -> tuple[bool, int]:
+        """Whether something is answered otherwise within `MOST_STEPS`, and after how many; `met` are the
+        calls that can run into the mutant, None for any."""
+        swapped, taken = {self._committed[name]: code for name, code in codes.items()}, 0
+        for before, group in sorted(self._groups.items(), key=lambda item: self._rank(item[1])):
+            acts = [act for act in group if met is None or act.selectors & met or _in(before, met)]
+            if not acts or taken > MOST_STEPS:
+                continue
+            env = Env()
+            taken += len(before)
+            if not same(env, before, swapped):
+                return True, taken
+            for act in sorted(acts, key=lambda one: -self._noticed[one]):
+                taken += len(act.scene.steps)
+                with env.anchor():
+                    if not same(env, act.scene.steps, swapped):
+                        self._noticed[act] += 1
+                        return True, taken
+                if taken > MOST_STEPS:
+                    break
+        return False, taken
+
+    def _rank(self, group: Sequence[_Act]) -> tuple[int, int]:
+        """Who noticed most comes first; then small groups, which are tests of one thing."""
+        return -sum(self._noticed[act] for act in group), len(group)
+
+
+def _in(before: Sequence[Step], met: frozenset[bytes]) -> bool:
+    return any(isinstance(step, Called) and step.data[:4] in met for step in before)
