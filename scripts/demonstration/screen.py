@@ -83,14 +83,16 @@ class Screen:
         self.console.print(table)
 
     def balances(self, title: str, rows: Sequence[dict[str, str]]) -> None:
-        """Of each party: tokens in its wallet and in the market, and coin."""
-        table = Table("party", "address", "in wallet", "in market", "coin", title=title, title_justify="left")
+        """Of each party: tokens in its wallet, in the market and staked there, and coin."""
+        columns = ("party", "address", "in wallet", "in market", "staked", "coin")
+        table = Table(*columns, title=title, title_justify="left")
         for row in rows:
             table.add_row(
                 row["party"],
                 short(row["address"]),
                 self.amount(int(row["token"])),
                 self.amount(int(row["balance"])),
+                self.amount(int(row["stake"])),
                 f"{Decimal(row['coin']) / 10**18:.6f}",
             )
         self.console.print(table)

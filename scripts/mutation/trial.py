@@ -17,8 +17,8 @@ from scripts.mutation.reach import Reach, enclosing
 from scripts.mutation.replay import same
 from scripts.mutation.trace import Called, Scene, Step, scenes
 
-MOST_STEPS = 5_000
-"""steps after which a mutant counts as survived; those that can run into it come first"""
+MOST_STEPS = 12_000
+"""steps of scenes that can run into a mutant after which it counts as survived"""
 
 
 class Verdict(StrEnum):
@@ -80,11 +80,11 @@ class Court:
             yield Trial(mutant=mutant, verdict=verdict, steps=steps)
 
     def _difference(self, codes: dict[str, bytes], met: frozenset[bytes] | None) -> tuple[bool, int]:
-        """Whether something is answered otherwise within `MOST_STEPS`, and after how many; `met` are the
-        calls that can run into the mutant, None for any."""
+        """Whether something is answered otherwise within `MOST_STEPS`, and after how many. Only scenes are
+        taken in which a call of `met` is made, which can run into the mutant; None stands for any call."""
         swapped, taken = {self._committed[name]: code for name, code in codes.items()}, 0
         for before, group in sorted(self._groups.items(), key=lambda item: self._rank(item[1])):
-            acts = [act for act in group if met is None or act.selectors & met or _in(before, met)]
+            acts = [act for act in group if met is None or act.selectors & met]
             if not acts or taken > MOST_STEPS:
                 continue
             env = Env()
@@ -104,7 +104,3 @@ class Court:
     def _rank(self, group: Sequence[_Act]) -> tuple[int, int]:
         """Who noticed most comes first; then small groups, which are tests of one thing."""
         return -sum(self._noticed[act] for act in group), len(group)
-
-
-def _in(before: Sequence[Step], met: frozenset[bytes]) -> bool:
-    return any(isinstance(step, Called) and step.data[:4] in met for step in before)

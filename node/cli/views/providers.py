@@ -31,5 +31,5 @@ def cells(shown: dict[str, Any], decimals: int) -> tuple[str, ...]:
         format_amount(int(record["volume"]), decimals),
         str(record["counterparties"]),
         format_amount(int(shown["stake"]), decimals),
-        str(shown["offers"]),
+        str(len(shown["offers"])),
     )
