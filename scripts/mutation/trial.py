@@ -15,7 +15,7 @@ from scripts.mutation.compiling import JURY, MARKET, Workshop
 from scripts.mutation.mutants import Mutant
 from scripts.mutation.reach import Reach, enclosing
 from scripts.mutation.replay import same
-from scripts.mutation.trace import Called, Scene, Step, scenes
+from scripts.mutation.trace import Called, Step, scenes
 
 MOST_STEPS = 12_000
 """steps of scenes that can run into a mutant after which it counts as survived"""
@@ -41,9 +41,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Act:
-    """A scene, and the calls in it."""
+    """A scene's own steps, the number of what comes before them, and the calls in them."""
 
-    scene: Scene
+    steps: tuple[Step, ...]
+    stage: int
     selectors: frozenset[bytes]
 
 
@@ -57,10 +58,13 @@ class Court:
         self._reach = Reach(SOURCES)
         self._committed = {name: artifact(name).bytecode for name in (MARKET, JURY)}
         self._real = self._workshop.real()
-        self._groups: dict[tuple[Step, ...], list[_Act]] = {}
+        self._acts: list[_Act] = []
+        stages: dict[tuple[Step, ...], int] = {}
         for scene in found:
+            stage = stages.setdefault(scene.before, len(stages))
             called = {step.data[:4] for step in scene.steps if isinstance(step, Called)}
-            self._groups.setdefault(scene.before, []).append(_Act(scene, frozenset(called)))
+            self._acts.append(_Act(scene.steps, stage, frozenset(called)))
+        self._befores = list(stages)
         self._noticed: Counter[_Act] = Counter()
 
     def differs(self) -> bool:
@@ -83,24 +87,23 @@ class Court:
         """Whether something is answered otherwise within `MOST_STEPS`, and after how many. Only scenes are
         taken in which a call of `met` is made, which can run into the mutant; None stands for any call."""
         swapped, taken = {self._committed[name]: code for name, code in codes.items()}, 0
-        for before, group in sorted(self._groups.items(), key=lambda item: self._rank(item[1])):
-            acts = [act for act in group if met is None or act.selectors & met]
-            if not acts or taken > MOST_STEPS:
-                continue
-            env = Env()
-            taken += len(before)
-            if not same(env, before, swapped):
-                return True, taken
-            for act in sorted(acts, key=lambda one: -self._noticed[one]):
-                taken += len(act.scene.steps)
-                with env.anchor():
-                    if not same(env, act.scene.steps, swapped):
-                        self._noticed[act] += 1
-                        return True, taken
-                if taken > MOST_STEPS:
-                    break
+        envs: dict[int, Env] = {}
+        acts = [act for act in self._acts if met is None or act.selectors & met]
+        for act in sorted(acts, key=self._rank):
+            if act.stage not in envs:
+                envs[act.stage], before = Env(), self._befores[act.stage]
+                taken += len(before)
+                if not same(envs[act.stage], before, swapped):
+                    return True, taken
+            taken += len(act.steps)
+            with envs[act.stage].anchor():
+                if not same(envs[act.stage], act.steps, swapped):
+                    self._noticed[act] += 1
+                    return True, taken
+            if taken > MOST_STEPS:
+                break
         return False, taken
 
-    def _rank(self, group: Sequence[_Act]) -> tuple[int, int]:
-        """Who noticed most comes first; then small groups, which are tests of one thing."""
-        return -sum(self._noticed[act] for act in group), len(group)
+    def _rank(self, act: _Act) -> tuple[int, int]:
+        """Who noticed most comes first; then the short scenes, which are tests of one thing."""
+        return -self._noticed[act], len(act.steps)
