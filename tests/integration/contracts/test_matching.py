@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ledger.market.bid import Bid
-from ledger.market.events import BatchMatched, BidSkipped, LeaseOpened
+from ledger.market.events import BatchMatched, BidSkipped, LeaseOpened, MarketEvent
 from ledger.market.identity import NO_DIGEST, NOBODY, Digest
 from ledger.market.money import escrow_for, highest_rate, rate_of
 from ledger.market.offer import Offer
@@ -187,6 +187,28 @@ def test_a_bid_opens_or_is_skipped_for_its_reason(twin: MarketTwin, case: Case) 
         assert isinstance(event, LeaseOpened)
         assert event.escrow == escrow_for(order.rate, order.bid.duration)
     twin.assert_same_state()
+
+
+HIGHEST = {"vendors": 1 << 31, "regions": 1 << 63, "features": 1 << 63}
+"""the last bit of each field, which borders on the next one"""
+
+
+def test_the_highest_bit_of_each_field_counts(twin: MarketTwin) -> None:
+    (event,) = match_by_traits(twin, Traits(**HIGHEST), Traits(**HIGHEST))
+    assert isinstance(event, LeaseOpened)
+
+
+@pytest.mark.parametrize("field", sorted(HIGHEST))
+def test_a_bit_of_the_next_field_does_not_stand_for_it(twin: MarketTwin, field: str) -> None:
+    lacking = HIGHEST | {field: HIGHEST[field] >> 1}
+    (event,) = match_by_traits(twin, Traits(**lacking), Traits(**HIGHEST))
+    assert isinstance(event, BidSkipped)
+    assert event.reason is SkipReason.TRAITS
+
+
+def match_by_traits(twin: MarketTwin, claim: Traits, wanted: Traits) -> list[MarketEvent]:
+    offer, order = stage(twin, Case(name="", reason=0, offer={"traits": claim}, bid={"traits": wanted}))
+    return twin.match(offer, order)
 
 
 def test_every_reason_of_a_bid_has_its_case() -> None:
