@@ -11,6 +11,8 @@ BASIS_POINTS = 10_000
 MAX_FEE_BPS = 200
 CLAIM_INTERVALS = 2
 """a claim reaches at most this many receipt intervals beyond what is paid"""
+JURY_INTERVALS = 2
+"""receipt intervals that the jury waits for commitments after a replica's end, and then for results"""
 FREE_CLAIM_INTERVALS = 1
 """a claim up to this many receipt intervals needs no bond of the provider"""
 
@@ -61,6 +63,11 @@ class Policy:
                 raise Rejected(
                     "policy-share", f"{name} is {getattr(self, name)}.", f"Give 0 to {most} basis points."
                 )
+
+    @property
+    def jury_patience(self) -> int:
+        """Seconds that the jury waits for commitments, and then again for results."""
+        return JURY_INTERVALS * self.receipt_interval
 
     def lock_for(self, escrow: int) -> int:
         """Base units of the provider's stake that a lease of this escrow locks, rounded down."""

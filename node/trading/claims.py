@@ -9,10 +9,7 @@ from collections.abc import Sequence
 from ledger.books.books import Books
 from ledger.books.rows import LeaseRow
 from ledger.market.instructions import FinalizeClaim
-from node.trading.wishing import wish_again
-
-MARGIN_SECONDS = 2
-"""the chain's clock may be this far behind the node's"""
+from node.trading.wishing import MARGIN_SECONDS, wish_again
 
 
 class Claims:

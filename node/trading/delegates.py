@@ -49,7 +49,7 @@ class Delegates:
         if known is not None and 0 <= at - known.at < REMEMBER_SECONDS:
             return known.delegation
         found = self._chain.delegation_of(account, key)
-        if not found.may(found.roles, at) or not found.roles:
+        if not found.roles or at > found.until:
             return found
         with self._lock:
             if len(self._known) >= _MOST_REMEMBERED:

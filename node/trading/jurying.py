@@ -14,12 +14,7 @@ from ledger.market.identity import BidId
 from ledger.market.instructions import DecideReplicas
 from ledger.market.policy import Policy
 from node.trading.open_lease import as_lease
-from node.trading.wishing import wish_again
-
-PATIENCE_INTERVALS = 2
-"""receipt intervals that the jury waits for a commitment, and then for a reveal"""
-MARGIN_SECONDS = 2
-"""the chain's clock may be this far behind the node's"""
+from node.trading.wishing import MARGIN_SECONDS, wish_again
 
 
 class Jurying:
@@ -27,7 +22,7 @@ class Jurying:
 
     def __init__(self, books: Books, policy: Policy) -> None:
         self._books = books
-        self._patience = PATIENCE_INTERVALS * policy.receipt_interval
+        self._patience = policy.jury_patience
 
     def sweep(self, rows: Sequence[LeaseRow], at: int) -> None:
         """Of the open leases `rows`, wish that those replicas be judged that have all shown their result,

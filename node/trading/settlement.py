@@ -36,9 +36,8 @@ from node.trading.open_lease import (
     known_lease,
     payable,
 )
-from node.trading.wishing import wish_again
+from node.trading.wishing import MARGIN_SECONDS, wish_again
 
-CLOSE_MARGIN_SECONDS = 2
 INTERIM_SECONDS = 600
 """an open lease's best receipt is settled at least this often, so that a provider's exposure is bounded"""
 
@@ -148,7 +147,7 @@ class Settlement:
 
     def _due(self, row: LeaseRow, at: int) -> tuple[str, Instruction] | None:
         lease = as_lease(row)
-        over = at >= lease.closable_at(self._policy.grace) + CLOSE_MARGIN_SECONDS
+        over = at >= lease.closable_at(self._policy.grace) + MARGIN_SECONDS
         best = self._settleable(row, lease)
         if best is not None and (over or best.receipt.last or _interim_due(row, best.receipt)):
             return _settle_key(best.receipt), SettleReceipt(terms=row.terms, signed=best)

@@ -7,10 +7,8 @@ spares a provider whose coin is gone a transaction.
 from ledger.books.books import Books
 from ledger.market.identity import text
 from ledger.market.instructions import FinishUnstake
-from node.trading.wishing import wish_again
+from node.trading.wishing import MARGIN_SECONDS, wish_again
 
-MARGIN_SECONDS = 2
-"""the chain's clock may be this far behind the node's"""
 LOOK_SECONDS = 15
 """a favour need not be quick"""
 

@@ -8,6 +8,8 @@ from ledger.books.books import Books
 from ledger.market.instructions import Instruction
 from ledger.market.outbox import IntentState
 
+MARGIN_SECONDS = 2
+"""the chain's clock may be this far behind the node's: what is due is wished for so much later"""
 REPEAT_SECONDS = 60
 """a wish that took no effect is wished again after this long, after twice as long the next time, and so on"""
 

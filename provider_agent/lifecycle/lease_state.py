@@ -9,7 +9,7 @@ from enum import StrEnum
 from ledger.market.facts import JobPhase, OutputFile
 from ledger.market.identity import Digest, LeaseId
 from ledger.market.lease import Lease, LeaseTerms
-from ledger.market.policy import Policy
+from ledger.market.policy import JURY_INTERVALS, Policy
 from ledger.market.receipt import SignedReceipt
 from provider_agent.metering import RunTimes, elapsed_ms
 
@@ -87,7 +87,7 @@ class Pace:
     @property
     def jury_window(self) -> int:
         """How long the jury waits for commitments, and then for results."""
-        return 2 * self.interval
+        return JURY_INTERVALS * self.interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ asks again and gets the step after the last that took effect; money is never in 
 wait (open leases, the market's unstake delay) is a step of its own.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.market.identity import OfferId
@@ -107,8 +106,3 @@ def next_step(old: Holdings, new: Holdings, wallet: int, target: int, at: int) -
 def waits(step: Step | None) -> bool:
     """Whether nothing can be done now."""
     return step is None or isinstance(step, AwaitLeases | AwaitUnlock)
-
-
-def describe(steps: Sequence[Step]) -> list[str]:
-    """The steps that were done, by name, for a person."""
-    return [type(step).__name__ for step in steps]

@@ -6,7 +6,6 @@ has is read from the provider's own endpoint.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
 from ledger.chain.client import MarketClient
 from ledger.chain.typed_data import Domain, commitment, lease_id
@@ -29,7 +28,6 @@ from provider_agent.state_store import StateStore
 from provider_agent.work.wishing import Wishes
 
 ToWish = Settle | Release | Claim | Finalize | Commit | Reveal | Decide
-TO_WISH: Final = (Settle, Release, Claim, Finalize, Commit, Reveal, Decide)
 
 
 class ChainEffects:

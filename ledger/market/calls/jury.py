@@ -14,9 +14,6 @@ from ledger.market.events import LeaseJudged, MarketEvent, ReplicasDecided, Resu
 from ledger.market.identity import NO_DIGEST, Address, BidId, Digest, LeaseId
 from ledger.market.lease import ClosedBecause, Lease, LeaseTerms
 
-PATIENCE_INTERVALS = 2
-"""receipt intervals that a provider has to commit after its end, and to reveal after that"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revelation:
@@ -36,10 +33,7 @@ class JuryCalls(Market):
 
     def _commit_until(self, lease: Lease) -> int:
         seconds = lease.terms.duration if lease.ended_after is None else lease.ended_after
-        return lease.start + seconds + self._patience()
-
-    def _patience(self) -> int:
-        return PATIENCE_INTERVALS * self.policy.receipt_interval
+        return lease.start + seconds + self.policy.jury_patience
 
     def _replica(self, caller: Address, terms: LeaseTerms, at: int) -> tuple[LeaseId, Lease]:
         allowed = self.may(caller, terms.provider, Role.OPERATE, at)
@@ -70,7 +64,7 @@ class JuryCalls(Market):
         require(committed and shown.opens, "commitment", "Result and salt are not what was committed.")
         everybody = self.state.commits.get(terms.bid, 0) == shown.bid.members
         require(everybody or at > self._commit_until(lease), "too-early", "Others may still commit.")
-        in_time = at <= self._commit_until(lease) + self._patience()
+        in_time = at <= self._commit_until(lease) + self.policy.jury_patience
         require(in_time, "too-late", "The time to reveal has passed.")
         require(shown.result != NO_DIGEST, "empty-result", "The result is empty.")
         require(lease_id not in self.state.results, "revealed-before", "It was revealed before.")
@@ -99,7 +93,7 @@ class JuryCalls(Market):
         if all(lease in self.state.results for lease in leases):
             return True
         nobody = not self.state.commits.get(bid_id, 0)
-        return at > last_commit + self._patience() or (nobody and at > last_commit)
+        return at > last_commit + self.policy.jury_patience or (nobody and at > last_commit)
 
     def _judge(self, lease_id: LeaseId, guilty: bool, at: int) -> list[MarketEvent]:
         lease = self.state.leases[lease_id]

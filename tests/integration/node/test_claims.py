@@ -8,8 +8,7 @@ from ledger.market.lifecycle import LeaseState
 from ledger.market.outbox import IntentState, TxIntent
 from ledger.market.policy import EMBEDDED
 from ledger.market.resource import Quantities
-from node.trading.claims import MARGIN_SECONDS
-from node.trading.settlement import CLOSE_MARGIN_SECONDS
+from node.trading.wishing import MARGIN_SECONDS
 from tests.factories import HOUR, a_job
 from tests.fakes.node_twin import BUYER, DOMAIN, NODE, NodeTwin
 
@@ -110,7 +109,7 @@ def test_a_claimed_lease_is_neither_cosigned_nor_settled_nor_closed(node: NodeTw
     assert swept(node) == []
     node.settlement.give_up(lease, node.now)
     assert node.lease(lease).receipt == receipt
-    node.settlement.sweep(node.now + HOUR + EMBEDDED.grace + CLOSE_MARGIN_SECONDS)
+    node.settlement.sweep(node.now + HOUR + EMBEDDED.grace + MARGIN_SECONDS)
     assert wishes(node) == []
 
 

@@ -12,7 +12,7 @@ from ledger.market.lifecycle import JobState
 from ledger.market.outbox import IntentState
 from ledger.market.policy import EMBEDDED
 from node.loops import Following, Sending
-from node.trading.settlement import CLOSE_MARGIN_SECONDS
+from node.trading.wishing import MARGIN_SECONDS
 from tests.factories import an_address
 from tests.fakes.node_twin import BUYER, DOMAIN, GENESIS, NodeTwin
 
@@ -84,7 +84,7 @@ def test_reputations_are_in_step_with_what_was_followed(node: NodeTwin) -> None:
     node.exchange.submit(node.order(signer=BUYER.address), 0, node.now)
     node.mine()
     node.seal()
-    node.now += 600 + EMBEDDED.grace + CLOSE_MARGIN_SECONDS
+    node.now += 600 + EMBEDDED.grace + MARGIN_SECONDS
     node.settlement.sweep(node.now)
     node.mine()
     node.sealed()

@@ -14,15 +14,14 @@ from ledger.market.lifecycle import LeaseState, Verdict
 from ledger.market.outbox import TxIntent
 from ledger.market.policy import EMBEDDED
 from ledger.market.receipt import SignedReceipt, UsageReceipt
-from node.trading.jurying import MARGIN_SECONDS, PATIENCE_INTERVALS
-from node.trading.settlement import CLOSE_MARGIN_SECONDS
+from node.trading.wishing import MARGIN_SECONDS
 from tests.factories import a_digest, a_job
 from tests.fakes.node_twin import BUYER, DOMAIN, NodeTwin
 
 NAMES = ("first", "second", "third")
 RESULT, OTHER_RESULT = Digest(a_digest("result")), Digest(a_digest("other result"))
 SALT = Digest(a_digest("salt"))
-PATIENCE = PATIENCE_INTERVALS * EMBEDDED.receipt_interval
+PATIENCE = EMBEDDED.jury_patience
 
 
 @pytest.fixture
@@ -158,7 +157,7 @@ def test_a_silent_replica_is_waited_for_and_never_paid(node: NodeTwin, leases: l
     assert node.settlement.report(node.used(leases[2], 10_500, last=True)) is None
     assert [node.lease(lease).paid > 0 for lease in leases] == [True, True, False]
 
-    node.now += EMBEDDED.grace + CLOSE_MARGIN_SECONDS
+    node.now += EMBEDDED.grace + MARGIN_SECONDS
     node.sweep()
     node.mine()
     node.seal()

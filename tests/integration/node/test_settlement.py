@@ -12,12 +12,12 @@ from ledger.market.lifecycle import LeaseState
 from ledger.market.outbox import IntentState, TxIntent
 from ledger.market.policy import EMBEDDED
 from ledger.market.receipt import SignedReceipt, UsageReceipt
-from node.trading.settlement import CLOSE_MARGIN_SECONDS, INTERIM_SECONDS
-from node.trading.wishing import REPEAT_SECONDS
+from node.trading.settlement import INTERIM_SECONDS
+from node.trading.wishing import MARGIN_SECONDS, REPEAT_SECONDS
 from tests.factories import a_digest, a_job, an_address
 from tests.fakes.node_twin import BUYER, DOMAIN, LOST_AFTER, NODE, OTHER, NodeTwin
 
-GRACE_OVER = 600 + EMBEDDED.grace + CLOSE_MARGIN_SECONDS
+GRACE_OVER = 600 + EMBEDDED.grace + MARGIN_SECONDS
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@ import pytest
 from ledger.market.instructions import FinishUnstake
 from ledger.market.outbox import TxIntent
 from ledger.market.policy import EMBEDDED
-from node.trading.unstaking import LOOK_SECONDS, MARGIN_SECONDS, Unstaking
+from node.trading.unstaking import LOOK_SECONDS, Unstaking
+from node.trading.wishing import MARGIN_SECONDS
 from tests.factories import an_address
 from tests.fakes.node_twin import BUYER, DOMAIN, STAKE, NodeTwin
 
