@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from ledger.chain import calls
+from ledger.chain.audit import state_at
 from ledger.chain.calls import Call
 from ledger.chain.client import MarketClient
 from ledger.chain.keys import Signer
@@ -121,10 +122,7 @@ class Move:
         return old, new
 
     def _state(self) -> MarketState:
-        state = MarketState()
-        for logged in self.old.logs(self.first_block, self.old.block("latest").number):
-            state.apply(logged.event, logged.block.at)
-        return state
+        return state_at(self.old, self.first_block, self.old.block("latest").number)
 
     def _now(self) -> int:
         return self.old.block("latest").at

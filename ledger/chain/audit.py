@@ -93,6 +93,15 @@ def audit(
     )
 
 
+def state_at(client: MarketClient, first_block: int, last_block: int) -> MarketState:
+    """The market as its events up to `last_block` tell it; `first_block` is where it began."""
+    state = MarketState()
+    for first in range(first_block, last_block + 1, RANGE_BLOCKS):
+        for logged in client.logs(first, min(first + RANGE_BLOCKS - 1, last_block)):
+            state.apply(logged.event, logged.block.at)
+    return state
+
+
 @dataclass(slots=True)
 class _Reading:
     """The market as far as its events were read; `keys` are all that ever were delegates."""

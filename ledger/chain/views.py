@@ -21,7 +21,7 @@ from ledger.market.bid import SignedBid
 from ledger.market.delegation import Delegation, Role
 from ledger.market.errors import Rejected
 from ledger.market.identity import NO_DIGEST, Address, BidId, Digest, LeaseId, OfferId, from_text, text
-from ledger.market.lease import LeaseTerms, UsageClaim
+from ledger.market.lease import Lease, LeaseTerms, UsageClaim
 from ledger.market.offer import Offer
 from ledger.market.policy import Policy
 from ledger.market.reasons import SkipReason
@@ -55,6 +55,17 @@ class ChainLease:
     ended_after: int | None
     state: ChainState = ChainState.ACTIVE
     undecided: bool = False
+
+    def of(self, terms: LeaseTerms) -> Lease:
+        """The kernel's value, for its bounds; `terms` are those that the lease's id is the hash of."""
+        return Lease(
+            terms=terms,
+            start=self.start,
+            escrow=self.escrow,
+            paid=self.paid,
+            ended_after=self.ended_after,
+            undecided=self.undecided,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,10 @@ from ledger.chain.calls import market_call
 from ledger.chain.client import MarketClient
 from ledger.chain.documents import document_hash
 from ledger.chain.keys import Signer
-from ledger.chain.typed_data import Domain, bid_id, lease_id
+from ledger.chain.typed_data import Domain, bid_id
 from ledger.chain.wallet import Patience, send_and_wait
 from ledger.market.bid import Bid, SignedBid
-from ledger.market.errors import Broken, LostRace, Rejected, Unavailable
+from ledger.market.errors import LostRace, Rejected, Unavailable
 from ledger.market.facts import OutputFile
 from ledger.market.identity import NO_DIGEST, Address, BidId, LeaseId, from_text, text
 from ledger.market.instructions import TerminateLease
@@ -25,7 +25,7 @@ from ledger.market.job import InputFile, Job
 from ledger.market.lease import LeaseTerms
 from ledger.market.lifecycle import JobState
 from ledger.market.receipt import SignedReceipt
-from ledger.market.wire import bid_to_plain, terms_from_plain
+from ledger.market.wire import bid_to_plain
 from node.buying.bidding import Parties, bid_for
 from node.buying.client import NodeClient, Plain, SignedOrder
 from node.buying.draft import BUYER_SIGNS, NODE_SIGNS, JobDraft
@@ -33,6 +33,7 @@ from node.buying.images import SaveImage, no_engine, resolve
 from node.buying.nonces import NonceCounter
 from node.buying.profile import Profile
 from node.buying.progress import Progress, no_progress
+from node.buying.shown import shown_terms
 from node.buying.transfers import LocalBlob, download, read_blob, upload
 
 FINAL_STATES = tuple(state.value for state in JobState if state.final)
@@ -258,10 +259,7 @@ class Buyer:
 
     def terms_of(self, lease: LeaseId) -> LeaseTerms:
         """The lease's terms from the node, checked against the id that is their hash."""
-        terms = terms_from_plain(self.node.lease(text(lease))["terms"])
-        if lease_id(self.domain, terms) != lease:
-            raise Broken("terms-mismatch", "The node shows other terms than the lease's.", "Leave it.")
-        return terms
+        return shown_terms(self.node.lease(text(lease)), lease, self.domain)
 
     def fetch_outputs(
         self, job: BidId, folder: Path, progress: Progress = no_progress

@@ -7,12 +7,11 @@ first escrow comes back, the next one is taken from the balance: so this is the 
 
 from dataclasses import dataclass, replace
 
-from ledger.chain.documents import document_hash
-from ledger.chain.typed_data import lease_id, receipt_digest
+from ledger.chain.typed_data import receipt_digest
 from ledger.market.demand import wanted
 from ledger.market.errors import Rejected
 from ledger.market.identity import NO_DIGEST, Digest, LeaseId, from_text, text
-from ledger.market.job import Job, job_from_plain
+from ledger.market.job import Job
 from ledger.market.lease import Lease
 from ledger.market.money import MILLISECONDS, rate_of
 from ledger.market.offer import Offer
@@ -20,6 +19,7 @@ from ledger.market.receipt import SignedReceipt, UsageReceipt
 from ledger.market.wire import bid_from_plain, offer_from_plain
 from node.buying.buyer import Buyer, SubmittedJob
 from node.buying.client import Plain
+from node.buying.shown import shown_job, shown_terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +50,11 @@ def continue_job(buyer: Buyer, shown: Plain, change: Change) -> SubmittedJob:
     `Rejected` where the job does not run, is a gang, or would cost more than its limit.
     """
     lease = _running(shown)
-    found = buyer.chain.lease_of(LeaseId(from_text(lease, 32)))
+    found = buyer.chain.lease_of(lease)
     if found is None:
         raise _not_running(str(shown["state"]))
-    view = buyer.node.lease(lease)
-    terms, bid = buyer.terms_of(LeaseId(from_text(lease, 32))), bid_from_plain(view["bid"])
+    view = buyer.node.lease(text(lease))
+    terms, bid = shown_terms(view, lease, buyer.domain), bid_from_plain(view["bid"])
     left = max(1, found.start + terms.duration - int(buyer.clock()))
     job = change.apply(_document(buyer, bid.job), left)
     offer = _offer(buyer, text(terms.offer))
@@ -62,21 +62,21 @@ def continue_job(buyer: Buyer, shown: Plain, change: Change) -> SubmittedJob:
     parties = replace(
         buyer.parties(text(terms.signer)),
         provider=terms.provider,
-        continues=Digest(from_text(lease, 32)),
+        continues=Digest(lease),
     )
-    lease_state = Lease(terms=terms, start=found.start, escrow=found.escrow, paid=found.paid)
     mine = terms.signer == buyer.key.address
-    return buyer.post([job], parties, 0, _last_receipt(buyer, lease_state, view) if mine else None)
+    receipt = _last_receipt(buyer, lease, found.of(terms), view) if mine else None
+    return buyer.post([job], parties, 0, receipt)
 
 
-def _last_receipt(buyer: Buyer, lease: Lease, view: Plain) -> SignedReceipt:
+def _last_receipt(buyer: Buyer, name: LeaseId, lease: Lease, view: Plain) -> SignedReceipt:
     """What this key, the lease's signer, agrees to: what was reported last, and the time since then."""
     usage, at = view["usage"], int(buyer.clock())
     since = 0 if usage is None else max(0, at - int(usage["at"])) * MILLISECONDS
     reported = 0 if usage is None else int(usage["milliseconds"])
     known = 0 if view["receipt"] is None else int(view["receipt"]["milliseconds"])
     receipt = UsageReceipt(
-        lease=lease_id(buyer.domain, lease.terms),
+        lease=name,
         milliseconds=lease.billable(max(known, reported + since), at),
         evidence=NO_DIGEST if usage is None else Digest(from_text(str(usage["evidence"]), 32)),
         last=True,
@@ -85,10 +85,10 @@ def _last_receipt(buyer: Buyer, lease: Lease, view: Plain) -> SignedReceipt:
     return SignedReceipt(receipt=receipt, signature=signature)
 
 
-def _running(shown: Plain) -> str:
+def _running(shown: Plain) -> LeaseId:
     if not shown["lease"] or shown["state"] != "running":
         raise _not_running(str(shown["state"]))
-    return str(shown["lease"])
+    return LeaseId(from_text(str(shown["lease"]), 32))
 
 
 def _not_running(state: str) -> Rejected:
@@ -98,10 +98,9 @@ def _not_running(state: str) -> Rejected:
 
 
 def _document(buyer: Buyer, name: Digest) -> Job:
-    plain = buyer.node.get(f"/v1/documents/{text(name)}", signed=True)
-    if document_hash(plain) != name:
+    job = shown_job(buyer.node, name)
+    if job is None:
         raise Rejected("document-mismatch", "The node shows another document than the lease's.", "Leave it.")
-    job = job_from_plain(plain)
     if job.gang is not None:
         raise Rejected("gang-goes-on", "A gang's leases cannot be continued.", "Submit it as a new job.")
     return job

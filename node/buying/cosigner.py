@@ -17,12 +17,13 @@ from ledger.chain.typed_data import Domain, bid_id, lease_id, offer_id, receipt_
 from ledger.market.domains import permits
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, Digest, LeaseId, OfferId, from_text, text
-from ledger.market.job import Job, job_from_plain
+from ledger.market.job import Job
 from ledger.market.lease import Lease, LeaseTerms
 from ledger.market.offer_document import offer_document_from_plain
 from ledger.market.receipt import SignedReceipt, UsageReceipt
 from ledger.market.wire import bid_from_plain, offer_from_plain, signed_receipt_to_plain, terms_from_plain
 from node.buying.client import NodeClient, Plain
+from node.buying.shown import shown_job
 
 
 class LeaseSource(Protocol):
@@ -80,14 +81,7 @@ class Cosigner:
 
     def _sign(self, lease: LeaseId, terms: LeaseTerms, found: ChainLease, report: Plain) -> SignedReceipt:
         milliseconds, last = int(report["milliseconds"]), bool(report["last"])
-        state = Lease(
-            terms=terms,
-            start=found.start,
-            escrow=found.escrow,
-            paid=found.paid,
-            ended_after=found.ended_after,
-        )
-        check_report(state, milliseconds, self._signed.get(lease, 0), int(self.clock()))
+        check_report(found.of(terms), milliseconds, self._signed.get(lease, 0), int(self.clock()))
         evidence = Digest(from_text(str(report["evidence"]), 32))
         receipt = UsageReceipt(lease=lease, milliseconds=milliseconds, evidence=evidence, last=last)
         signature = self.key.sign(receipt_digest(self.domain, receipt))
@@ -107,10 +101,10 @@ class Cosigner:
         return self._checked[lease]
 
     def _job(self, wanted: Digest) -> Job:
-        plain = self.node.get(f"/v1/documents/{text(wanted)}", signed=True)
-        if document_hash(plain) != wanted:
+        job = shown_job(self.node, wanted)
+        if job is None:
             raise _refused("The job document is not the one that the bid names.")
-        return job_from_plain(plain)
+        return job
 
     def _check_place(self, terms: LeaseTerms, job: Job) -> None:
         if not job.allow and not job.deny:

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from ledger.chain.client import MarketClient
-from ledger.chain.keys import Signer, open_keystore
 from ledger.market.errors import Unavailable
 from ledger.market.identity import text
 from node.buying.profile import Profile
 from node.cli.failures import DONE
-from node.cli.home import home, no_wallet, password
-from node.cli.session import patience
+from node.cli.home import password
+from node.cli.session import patience, wallet_key
 from node.cli.views.job_view import moment
 from node.cli.views.output import Output
 from provider_agent.directory import open_key
@@ -25,7 +24,9 @@ def move(
 ) -> tuple[int, dict[str, Any]]:
     """Go as far as can be gone now; the exit code and what there is to show."""
     settings = read_settings(directory)
-    key = _key(directory, wallet, password(password_file))
+    key = (
+        open_key(directory, password(password_file)) if wallet is None else wallet_key(wallet, password_file)
+    )
     done: list[str] = []
 
     def told(step: Step) -> None:
@@ -51,15 +52,6 @@ def move(
     kept = point_at(directory, to.node_url, to.rpc_url, market)
     output.note("The settings name the new market; `bingwang provider run` registers the offers there.")
     return DONE, plain | {"kept": str(kept)}
-
-
-def _key(directory: Path, wallet: str | None, secret: str) -> Signer:
-    if wallet is None:
-        return open_key(directory, secret)
-    path = home().wallet(wallet)
-    if not path.exists():
-        raise no_wallet(wallet)
-    return open_keystore(path, secret)
 
 
 def _words(step: Step) -> str:

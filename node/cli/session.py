@@ -83,10 +83,7 @@ class Session:
 
     @cached_property
     def key(self) -> LocalKey:
-        path = self.home.wallet(self.wallet_name)
-        if not path.exists():
-            raise no_wallet(self.wallet_name)
-        return open_keystore(path, password(self._password_file))
+        return wallet_key(self.wallet_name, self._password_file)
 
     @cached_property
     def reader(self) -> NodeClient:
@@ -171,3 +168,11 @@ class Session:
 def patience() -> Patience:
     """A person's: a minute."""
     return Patience(clock=time.time, sleep=time.sleep)
+
+
+def wallet_key(name: str, password_file: Path | None) -> LocalKey:
+    """A wallet's key; `Rejected` "no-wallet" before a password is asked for."""
+    path = home().wallet(name)
+    if not path.exists():
+        raise no_wallet(name)
+    return open_keystore(path, password(password_file))

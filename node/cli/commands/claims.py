@@ -94,16 +94,10 @@ def _lease_id(given: str) -> "LeaseId":
 
 
 def _terms(session: "Session", lease: "LeaseId") -> "LeaseTerms":
-    """The terms from the node, checked against the lease's id."""
-    from ledger.chain.typed_data import lease_id
-    from ledger.market.errors import Broken
     from ledger.market.identity import text
-    from ledger.market.wire import terms_from_plain
+    from node.buying.shown import shown_terms
 
-    terms = terms_from_plain(session.reader.lease(text(lease))["terms"])
-    if lease_id(session.domain, terms) != lease:
-        raise Broken("terms-mismatch", "The node shows other terms than the lease's.", "Ask another node.")
-    return terms
+    return shown_terms(session.reader.lease(text(lease)), lease, session.domain)
 
 
 def _claim_plain(session: "Session", lease: "LeaseId") -> dict[str, Any]:

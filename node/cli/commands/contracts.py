@@ -9,7 +9,6 @@ from node.cli.options import Json, PasswordFile, RpcUrl, Wallet
 
 if TYPE_CHECKING:
     from ledger.chain.deployment import Deployment
-    from ledger.chain.keys import Signer
     from ledger.market.policy import Policy
 
 app = typer.Typer(no_args_is_help=True)
@@ -51,7 +50,7 @@ def deploy(
     from ledger.chain.deployment import deploy as create
     from ledger.chain.rpc import TIMEOUT_SECONDS, Rpc
     from ledger.market.identity import Address, from_text
-    from node.cli.session import patience
+    from node.cli.session import patience, wallet_key
     from node.cli.views.output import Output, pairs
 
     windows = {
@@ -62,7 +61,7 @@ def deploy(
         "unstake_delay": unstake_delay,
     }
     policy = _policy(windows, {"fee_bps": fee, "stake_bps": stake, "no_show_bps": no_show})
-    key = _key(wallet, password_file)
+    key = wallet_key(wallet, password_file)
 
     def account(given: str | None) -> Address:
         return key.address if given is None else Address(from_text(given, 20))
@@ -160,16 +159,6 @@ def _policy(windows: dict[str, str | None], shares: dict[str, int | None]) -> "P
     }
     changes |= {name: value for name, value in shares.items() if value is not None}
     return replace(PUBLIC, **changes)
-
-
-def _key(wallet: str, password_file: Path | None) -> "Signer":
-    from ledger.chain.keys import open_keystore
-    from node.cli.home import home, no_wallet, password
-
-    path = home().wallet(wallet)
-    if not path.exists():
-        raise no_wallet(wallet)
-    return open_keystore(path, password(password_file))
 
 
 def _deployed(deployment: "Deployment", policy: "Policy") -> dict[str, Any]:

@@ -31,15 +31,7 @@ def create(
     """Draw a new key and keep it in a keystore file, encrypted with a password."""
     import secrets
 
-    from ledger.chain.keys import create_keystore
-    from ledger.market.identity import text
-    from node.cli.home import home, password
-    from node.cli.views.output import Output, pairs
-
-    path = home().wallet(name)
-    key = create_keystore(path, password(password_file, new=True), secrets.token_bytes(32))
-    plain = {"wallet": name, "address": text(key.address), "keystore": str(path)}
-    Output(as_json=as_json).result(plain, pairs(plain))
+    _keep(name, secrets.token_bytes(32), password_file, as_json=as_json)
 
 
 @app.command("import")
@@ -50,11 +42,7 @@ def import_key(
     as_json: Json = False,
 ) -> None:
     """Keep a key that exists already, such as an embedded grid's operator key, in an encrypted keystore."""
-    from ledger.chain.keys import create_keystore
     from ledger.market.errors import Rejected
-    from ledger.market.identity import text
-    from node.cli.home import home, password
-    from node.cli.views.output import Output, pairs
 
     try:
         secret = bytes.fromhex(key_file.read_text(encoding="ascii").strip().removeprefix("0x"))
@@ -64,6 +52,15 @@ def import_key(
             f"{key_file} does not hold a private key.",
             "Name a file of 64 hexadecimal digits.",
         ) from exc
+    _keep(name, secret, password_file, as_json=as_json)
+
+
+def _keep(name: str, secret: bytes, password_file: Path | None, *, as_json: bool) -> None:
+    from ledger.chain.keys import create_keystore
+    from ledger.market.identity import text
+    from node.cli.home import home, password
+    from node.cli.views.output import Output, pairs
+
     path = home().wallet(name)
     key = create_keystore(path, password(password_file, new=True), secret)
     plain = {"wallet": name, "address": text(key.address), "keystore": str(path)}

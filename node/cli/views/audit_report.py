@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.books.books import open_books
 from ledger.books.compare import compare
-from ledger.chain.audit import RANGE_BLOCKS, AuditReport
+from ledger.chain.audit import AuditReport, state_at
 from ledger.chain.client import MarketClient
 from ledger.market.errors import Rejected
 from ledger.market.identity import text
-from ledger.market.state import MarketState
 from node.cli.reading.amounts import format_amount
 from node.cli.views.output import Render, pairs, table
 
@@ -53,19 +52,11 @@ def differences_plain(path: Path, client: MarketClient, first_block: int) -> lis
     with open_books(str(path)) as books:
         cursor = books.queries.cursor()
         reached = first_block - 1 if cursor is None else cursor[0].number
-        found = [asdict(one) for one in compare(books, _state_at(client, first_block, reached))]
+        found = [asdict(one) for one in compare(books, state_at(client, first_block, reached))]
     if cursor is not None and (canonical := client.block(reached).hash) != cursor[0].hash:
         place = {"table": "cursor", "row": str(reached), "field": "hash"}
         found.append(place | {"ours": text(cursor[0].hash), "chain": text(canonical)})
     return [{key: str(value) for key, value in one.items()} for one in found]
-
-
-def _state_at(client: MarketClient, first_block: int, last_block: int) -> MarketState:
-    state = MarketState()
-    for first in range(first_block, last_block + 1, RANGE_BLOCKS):
-        for logged in client.logs(first, min(first + RANGE_BLOCKS - 1, last_block)):
-            state.apply(logged.event, logged.block.at)
-    return state
 
 
 def render(plain: Mapping[str, Any], decimals: int) -> Render:
