@@ -9,13 +9,13 @@ is more than two percent dearer; `--write` makes the snapshot anew.
 import argparse
 import json
 import sys
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from contracts.build import MAX_DEPLOYED_BYTES, compile_contract, deployed_size  # noqa: E402 - after the path
+from scripts.figures import Figure, at_most, write  # noqa: E402
 from scripts.gas.cases import Case, measure  # noqa: E402
 from scripts.gas.evm import MAX_GAS  # noqa: E402
 
@@ -43,17 +43,6 @@ CALLDATA_GOAL = 1_150
 """bytes of call data for a job's match and close"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One measured figure; `goal` is the most it may be, None where it only informs."""
-
-    name: str
-    value: float
-    unit: str
-    goal: float | None
-    holds: bool
-
-
 def main() -> int:
     """Measure, show, and write or compare; 0 where all goals hold and nothing grew."""
     arguments = _arguments()
@@ -63,8 +52,7 @@ def main() -> int:
         goal = "" if figure.goal is None else f"  goal ≤ {figure.goal:,.0f}  {'✓' if figure.holds else '✗'}"
         print(f"{figure.name:44} {figure.value:12,.0f} {figure.unit}{goal}")
     if arguments.json:
-        text = json.dumps({"figures": [asdict(one) for one in figures]}, indent=2)
-        Path(arguments.json).write_text(text + "\n", encoding="utf-8")
+        write(Path(arguments.json), figures)
     if arguments.write:
         SNAPSHOT.write_text(text_of(cases), encoding="utf-8")
     grown = dearer(cases, _snapshot()) if arguments.check else []
@@ -77,17 +65,17 @@ def judge(cases: list[Case]) -> list[Figure]:
     """Goals first, then the rivals and how many times as much they take, then every other case."""
     named = {case.name: case for case in cases}
     job = named[JOB]
-    figures = [_figure(name, named[name].each, "gas", goal) for name, goal in GOALS.items()]
-    figures.append(_figure(f"call data, {JOB}", job.calldata / job.items, "bytes", CALLDATA_GOAL))
-    figures.append(_figure("largest call", max(_largest(cases)), "gas", MAX_GAS - 1))
+    figures = [at_most(name, named[name].each, "gas", goal) for name, goal in GOALS.items()]
+    figures.append(at_most(f"call data, {JOB}", job.calldata / job.items, "bytes", CALLDATA_GOAL))
+    figures.append(at_most("largest call", max(_largest(cases)), "gas", MAX_GAS - 1))
     for contract in ("ComputeMarket", "ReplicaJury"):
         size = deployed_size(compile_contract(contract))
-        figures.append(_figure(f"deployed code, {contract}", size, "bytes", MAX_DEPLOYED_BYTES))
+        figures.append(at_most(f"deployed code, {contract}", size, "bytes", MAX_DEPLOYED_BYTES))
     for name, gas in RIVALS.items():
-        figures.append(_figure(name, gas, "gas", None))
-        figures.append(_figure(f"  times {JOB}", gas / job.each, "", None))
+        figures.append(at_most(name, gas, "gas", None))
+        figures.append(at_most(f"  times {JOB}", gas / job.each, "", None))
     rest = [case for case in cases if case.name not in GOALS]
-    return figures + [_figure(_label(case), case.each, "gas", None) for case in rest]
+    return figures + [at_most(_label(case), case.each, "gas", None) for case in rest]
 
 
 def _largest(cases: list[Case]) -> list[int]:
@@ -97,10 +85,6 @@ def _largest(cases: list[Case]) -> list[int]:
 
 def _label(case: Case) -> str:
     return case.name if case.items == 1 else f"{case.name}, each"
-
-
-def _figure(name: str, value: float, unit: str, goal: float | None) -> Figure:
-    return Figure(name=name, value=value, unit=unit, goal=goal, holds=goal is None or value <= goal)
 
 
 def dearer(cases: list[Case], before: dict[str, int]) -> list[str]:

@@ -7,7 +7,6 @@ at the engine's own `StartedAt`. Needs root, or membership of the group docker.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -16,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,6 +38,7 @@ from provider_agent.runtimes.engine import Engine  # noqa: E402
 from provider_agent.runtimes.hardening import LOG_MAX_BYTES  # noqa: E402
 from scripts.demonstration.failures import DidNotStart  # noqa: E402
 from scripts.demonstration.grid import PROVIDERS, Grid  # noqa: E402
+from scripts.figures import Figure, at_most, write  # noqa: E402
 
 RUNS = 30
 OVERHEAD_GOAL_S = 2.0
@@ -51,17 +51,6 @@ _LOOK_S = 0.25
 """seldom, since looking costs the engine time; `StartedAt` does not depend on when it is read"""
 _COMMAND = ("sleep", "1")
 _CPUS, _MEMORY_MIB, _DISK_MIB, _TMPFS_MIB, _PIDS = 500, 64, 16, 64, 512
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One measured figure; `goal` is the most it may be, None where it only informs."""
-
-    name: str
-    value: float
-    unit: str
-    goal: float | None
-    holds: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,9 +154,7 @@ def main() -> int:
         goal = "" if figure.goal is None else f"  goal ≤ {figure.goal:.3f}  {'✓' if figure.holds else '✗'}"
         print(f"{figure.name:40} {figure.value:8.3f} {figure.unit}{goal}")
     if arguments.json:
-        Path(arguments.json).write_text(
-            json.dumps({"figures": [asdict(one) for one in figures]}, indent=2) + "\n"
-        )
+        write(Path(arguments.json), figures)
     return 0 if all(figure.holds for figure in figures) else 1
 
 
@@ -188,16 +175,12 @@ def judge(market: list[float], docker: list[float]) -> list[Figure]:
     overhead, bare = statistics.median(market), statistics.median(docker)
     bound = FACTOR_GOAL * bare + BLOCK_S
     return [
-        _figure("bid accepted to process running, median", overhead, OVERHEAD_GOAL_S),
-        _figure("the same, beside docker run", overhead, bound),
-        _figure("the same, longest", max(market), None),
-        _figure("docker run with the same flags, median", bare, None),
+        at_most("bid accepted to process running, median", overhead, "s", OVERHEAD_GOAL_S),
+        at_most("the same, beside docker run", overhead, "s", bound),
+        at_most("the same, longest", max(market), "s", None),
+        at_most("docker run with the same flags, median", bare, "s", None),
         Figure(name="runs of each", value=len(market), unit="", goal=None, holds=True),
     ]
-
-
-def _figure(name: str, value: float, goal: float | None) -> Figure:
-    return Figure(name=name, value=value, unit="s", goal=goal, holds=goal is None or value <= goal)
 
 
 @contextmanager

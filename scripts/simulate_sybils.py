@@ -7,7 +7,6 @@ score, and the most that an honest newcomer could have for the same burned fees.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -30,6 +29,7 @@ from ledger.market.money import RATE_DIVISOR, pay_for
 from ledger.market.policy import PUBLIC
 from ledger.market.reputation import PER_MILLE, Reputations, most_for
 from ledger.market.resource import Quantities
+from scripts.figures import Figure, at_most, write
 
 SYBILS = 1_000
 CLIQUE = 10
@@ -61,17 +61,6 @@ class Standing:
     volume: int
     score: int
     bound: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One figure of the simulation; `goal` is the most it may be."""
-
-    name: str
-    value: int
-    unit: str
-    goal: int
-    holds: bool
 
 
 def honest_trades() -> Iterator[Trade]:
@@ -221,15 +210,11 @@ def figures_of(standings: list[Standing]) -> list[Figure]:
     newcomer = standings[0].score
     attackers = [standing for standing in standings if not standing.honest]
     figures = [
-        _figure(f"{one.name}: score above a newcomer's", one.score - newcomer, "per mille", one.bound)
+        at_most(f"{one.name}: score above a newcomer's", one.score - newcomer, "per mille", one.bound)
         for one in attackers
     ]
     volume, burned = sum(one.volume for one in attackers), sum(one.burned for one in attackers)
-    return [*figures, _figure("all attackers: volume against fees burned", volume, "base units", burned)]
-
-
-def _figure(name: str, value: int, unit: str, goal: int) -> Figure:
-    return Figure(name=name, value=value, unit=unit, goal=goal, holds=value <= goal)
+    return [*figures, at_most("all attackers: volume against fees burned", volume, "base units", burned)]
 
 
 def main() -> int:
@@ -245,11 +230,7 @@ def main() -> int:
     failed = [figure.name for figure in figures if not figure.holds]
     print(f"{len(figures) - len(failed)} of {len(figures)} bounds hold" + "".join(f"\n✗ {n}" for n in failed))
     if arguments.json:
-        plain = {
-            "figures": [asdict(figure) for figure in figures],
-            "table": [asdict(standing) for standing in standings],
-        }
-        Path(arguments.json).write_text(json.dumps(plain, indent=2) + "\n")
+        write(Path(arguments.json), figures, table=[asdict(standing) for standing in standings])
     return 1 if failed else 0
 
 

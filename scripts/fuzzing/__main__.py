@@ -18,6 +18,7 @@ from typing import IO, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from scripts.figures import Figure, at_least, at_most, write
 from tests.anvil import anvil_binary
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -60,8 +61,15 @@ class Report:
             f"{len(self.violations)} violations"
         )
 
+    def figures(self, steps: int) -> list[Figure]:
+        """What was asked for against what was done."""
+        return [
+            at_least("steps on py-evm", self.counts["steps"], "steps", steps),
+            at_most("violations", len(self.violations), "", 0),
+        ]
+
     def to_plain(self) -> dict[str, object]:
-        """For `--json`."""
+        """What else `--json` tells."""
         told: dict[str, object] = {"seed": self.seed, "evm": self.evm, "seconds": round(self.seconds, 1)}
         told |= {"steps_per_second": round(self.rate, 2), **self.counts}
         return told | {"violations": self.violations, "happened": dict(self.happened.most_common())}
@@ -149,6 +157,7 @@ def run(workers: Sequence[subprocess.Popen[str]], report: Report, steps: int) ->
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for worker in workers:
             worker.terminate()
+        for worker in workers:
             worker.wait()
         return
     for worker in workers:
@@ -173,7 +182,7 @@ def main(given: Sequence[str]) -> int:
     for violation in report.violations:
         console.print(violation, soft_wrap=True)
     if asked.json:
-        (asked.called_from / asked.json).write_text(json.dumps(report.to_plain(), indent=2) + "\n", "utf-8")
+        write(asked.called_from / asked.json, report.figures(asked.steps), **report.to_plain())
     return 1 if report.violations else 0
 
 

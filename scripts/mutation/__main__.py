@@ -28,6 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from contracts.build import SOURCES
+from scripts.figures import Figure, at_least, at_most, write
 from scripts.mutation.mutants import Mutant, mutants_of
 from scripts.mutation.trial import Court, Trial, Verdict
 
@@ -56,11 +57,12 @@ def main(arguments: Sequence[str]) -> int:
             _trace_suite(trace)
         until = time.monotonic() + 60 * options.minutes
         trials = _try(mutants, trace, Path(folder), options.jobs, until)
-    report = _report(trials, json.loads(SURVIVORS.read_text("utf-8")), len(mutants))
+    survivors = _survivors(trials, json.loads(SURVIVORS.read_text("utf-8")))
+    figures = _figures(trials, survivors, len(mutants))
     if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    _show(report)
-    return 0 if all(figure["holds"] for figure in report["figures"]) else 1
+        write(options.json, figures, survivors=survivors)
+    _show(figures, survivors)
+    return 0 if all(figure.holds for figure in figures) else 1
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -132,21 +134,22 @@ def _work(
         queue.put(trial)
 
 
-def _report(trials: Sequence[Trial], reasons: dict[str, str], mutants: int) -> dict[str, Any]:
+def _figures(trials: Sequence[Trial], survivors: Sequence[dict[str, Any]], mutants: int) -> list[Figure]:
     count = Counter(trial.verdict for trial in trials)
     tried = count[Verdict.KILLED] + count[Verdict.SURVIVED]
     score = 100 * count[Verdict.KILLED] / tried if tried else 0.0
-    survivors = [_entry(trial, reasons) for trial in trials if trial.verdict is Verdict.SURVIVED]
-    survivors.sort(key=lambda entry: (entry["file"], entry["line"], entry["after"]))
     unexplained = sum(entry["reason"] is None for entry in survivors)
-    figures = [
-        _figure("mutants noticed", round(score, 2), "%", GOAL_PERCENT, holds=score >= GOAL_PERCENT),
-        _figure("survivors without a reason", unexplained, "mutants", 0, holds=unexplained == 0),
+    return [
+        at_least("mutants noticed", score, "%", GOAL_PERCENT),
+        at_most("survivors without a reason", unexplained, "mutants", 0),
+        at_most("not tried in the time", mutants - len(trials), "mutants", 0),
+        *(at_most(verdict.value, count[verdict], "mutants", None) for verdict in Verdict),
     ]
-    untried = mutants - len(trials)
-    figures.append(_figure("not tried in the time", untried, "mutants", 0, holds=untried == 0))
-    figures += [_figure(verdict.value, count[verdict], "mutants", None, holds=True) for verdict in Verdict]
-    return {"figures": figures, "survivors": survivors}
+
+
+def _survivors(trials: Sequence[Trial], reasons: dict[str, str]) -> list[dict[str, Any]]:
+    found = [_entry(trial, reasons) for trial in trials if trial.verdict is Verdict.SURVIVED]
+    return sorted(found, key=lambda entry: (entry["file"], entry["line"], entry["after"]))
 
 
 def _entry(trial: Trial, reasons: dict[str, str]) -> dict[str, Any]:
@@ -162,18 +165,14 @@ def _entry(trial: Trial, reasons: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _figure(name: str, value: float, unit: str, goal: float | None, *, holds: bool) -> dict[str, Any]:
-    return {"name": name, "value": value, "unit": unit, "goal": goal, "holds": holds}
-
-
-def _show(report: dict[str, Any]) -> None:
+def _show(figures: Sequence[Figure], survivors: Sequence[dict[str, Any]]) -> None:
     console = Console()
     table = Table("figure", "value", "unit", "goal", "holds")
-    for figure in report["figures"]:
-        goal = "" if figure["goal"] is None else str(figure["goal"])
-        table.add_row(figure["name"], str(figure["value"]), figure["unit"], goal, str(figure["holds"]))
+    for figure in figures:
+        goal = "" if figure.goal is None else str(figure.goal)
+        table.add_row(figure.name, f"{figure.value:.4g}", figure.unit, goal, str(figure.holds))
     console.print(table)
-    for entry in report["survivors"]:
+    for entry in survivors:
         console.print(f"{entry['file']}:{entry['line']}  {entry['after']}", markup=False, soft_wrap=True)
         console.print(f"    {entry['reason'] or 'NO REASON GIVEN'}", markup=False, soft_wrap=True)
 
