@@ -1,26 +1,22 @@
 """Attacks by those who have a part in a lease, a key or an office: each plays both sides and shows that the
 attacker gains nothing and the honest party loses nothing."""
 
-from collections.abc import Sequence
-
 import boa
 import pytest
 
 from ledger.market.errors import Rejected
 from ledger.market.events import (
-    BidSkipped,
     LeaseClosed,
     LeaseOpened,
     MarketEvent,
-    ReceiptSkipped,
     UsageSettled,
 )
 from ledger.market.identity import Digest
 from ledger.market.lease import LeaseTerms
-from ledger.market.money import escrow_for, pay_for, rate_of
 from ledger.market.policy import EMBEDDED
 from ledger.market.reasons import SkipReason
 from ledger.market.withdrawal import Withdrawal
+from tests.fakes.hour_lease import ASK, DURATION, ESCROW, LOCK, an_hour_lease, pay, reasons
 from tests.fakes.in_process_market import (
     NOW,
     PURSE,
@@ -34,28 +30,13 @@ from tests.fakes.in_process_market import (
 from tests.fakes.market_twin import Claim, GangOrder, MarketTwin
 from tests.fakes.wealth import changes, wallet
 
-ASK = rate_of(an_offer().ask, a_bid().want)
-DURATION = a_bid().duration
-ESCROW = escrow_for(ASK, DURATION)
-LOCK = EMBEDDED.lock_for(ESCROW)
 INTERVAL = EMBEDDED.receipt_interval
 WEEK = 7 * 24 * 3600
 
 
 @pytest.fixture
 def lease(twin: MarketTwin) -> LeaseOpened:
-    """An hour's lease that the matcher opened for the buyer on the provider's offer."""
-    twin.register(an_offer())
-    return twin.open(an_offer(), Order(bid=a_bid(), rate=ASK))
-
-
-def reasons(events: Sequence[MarketEvent]) -> list[int]:
-    """Of the skipped ones."""
-    return [event.reason for event in events if isinstance(event, BidSkipped | ReceiptSkipped)]
-
-
-def pay(milliseconds: int) -> int:
-    return pay_for(ASK, milliseconds, DURATION)
+    return an_hour_lease(twin)
 
 
 class TestTheEndOfALease:
