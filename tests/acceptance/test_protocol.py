@@ -49,20 +49,19 @@ def coin(grid: ShortGrid, account: str) -> int:
         return chain.coin_balance(Address(from_text(account, 20)))
 
 
-def containers(provider: str) -> list[dict[str, Any]]:
-    """The engine's running containers of a provider's leases."""
+def container(lease: dict[str, Any]) -> dict[str, Any]:
+    """The engine's container that was made for a lease, as it is now."""
     docker = ["docker", "--host", engine_url()]
-    listed = subprocess.run(
-        [*docker, "ps", "-q", "--no-trunc", "--filter", f"label=bingwang.agent={provider}"],
+    label = f"label=bingwang.lease={lease['lease'].removeprefix('0x')}"
+    made = subprocess.run(
+        [*docker, "ps", "-aq", "--no-trunc", "--filter", label],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     ).stdout.split()
-    if not listed:
-        return []
-    shown = subprocess.run([*docker, "inspect", *listed], check=True, stdout=subprocess.PIPE, text=True)
-    found: list[dict[str, Any]] = json.loads(shown.stdout)
-    return found
+    shown = subprocess.run([*docker, "inspect", *made], check=True, stdout=subprocess.PIPE, text=True)
+    (found,) = json.loads(shown.stdout)
+    return dict(found)
 
 
 def test_a_ci_key_spends_its_allowance_and_not_more(grid: ShortGrid) -> None:
@@ -115,7 +114,7 @@ def test_a_running_job_is_extended_and_resized_in_its_container(grid: ShortGrid)
     script = "for i in $(seq 200); do echo $i; sleep 0.1; done"
     job = grid.submit(script, max_duration="25s", max_price="40/h", **ONLY_CHEAP)
     first = grid.await_state(job, "running")["leases"][-1]
-    (before,) = containers(grid.providers["cheap"])
+    before = container(first)
     extended = grid.bingwang("extend", job, "--by", "20s")
     assert extended["job"] == job
     second = grid.until("the extension is open", lambda: _active(grid, job, 2))
@@ -123,7 +122,7 @@ def test_a_running_job_is_extended_and_resized_in_its_container(grid: ShortGrid)
     grid.bingwang("resize", job, "--memory", "96MiB", "--cpus", "200m", "--max-price", "80/h")
     third = grid.until("the resize is open", lambda: _active(grid, job, 3))
     assert int(third["terms"]["rate"]) > int(second["terms"]["rate"])
-    after = grid.until("the container is larger", lambda: _with_memory(grid, 96 << 20))
+    after = grid.until("the container is larger", lambda: _with_memory(first, 96 << 20))
     assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
     ended = grid.await_closed(job)
     assert ended["state"] == "succeeded"
@@ -142,9 +141,9 @@ def _active(grid: ShortGrid, job: str, count: int) -> dict[str, Any] | None:
     return open_now[-1] if len(leases) == count and open_now == leases[-1:] else None
 
 
-def _with_memory(grid: ShortGrid, limit: int) -> dict[str, Any] | None:
-    running = containers(grid.providers["cheap"])
-    return next((one for one in running if one["HostConfig"]["Memory"] == limit), None)
+def _with_memory(lease: dict[str, Any], limit: int) -> dict[str, Any] | None:
+    made = container(lease)
+    return made if made["HostConfig"]["Memory"] == limit else None
 
 
 def test_a_job_that_ended_is_not_extended(grid: ShortGrid) -> None:
