@@ -1,6 +1,7 @@
 """Mutates the market's contracts everywhere and counts how many of the mutants the tests notice.
 
-    scripts/mutate [--json FILE] [--jobs N] [--file NAME.vy] [--every N] [--trace FILE] [--minutes M]
+    scripts/mutate [--json FILE] [--jobs N] [--file NAME.vy] [--every N] [--minutes M]
+                   [--trace FILE] [--verdicts FILE]
 
 The contract tests run once, traced; then each mutant is compiled and the traced steps are taken again with
 its code, until an answer, a revert's reason or a log differs. What survives must stand in `survivors.json`
@@ -31,6 +32,7 @@ from contracts.build import SOURCES
 from scripts.figures import Figure, at_least, at_most, write
 from scripts.mutation.mutants import Mutant, mutants_of
 from scripts.mutation.trial import Court, Trial, Verdict
+from scripts.mutation.verdicts import Verdicts
 
 GOAL_PERCENT = 95.0
 SHUFFLE = 4
@@ -56,7 +58,8 @@ def main(arguments: Sequence[str]) -> int:
         if not trace.exists():
             _trace_suite(trace)
         until = time.monotonic() + 60 * options.minutes
-        trials = _try(mutants, trace, Path(folder), options.jobs, until)
+        verdicts = Verdicts(options.verdicts or Path(folder) / "verdicts")
+        trials = _try(mutants, verdicts, trace, Path(folder), options.jobs, until)
     survivors = _survivors(trials, json.loads(SURVIVORS.read_text("utf-8")))
     figures = _figures(trials, survivors, len(mutants))
     if options.json:
@@ -71,6 +74,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
     parser.add_argument("--file", help="only mutants of this source")
     parser.add_argument("--trace", type=Path, help="the suite's steps, taken from here or kept here")
+    parser.add_argument(
+        "--verdicts", type=Path, help="kept here; later only survivors are tried anew"
+    )
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after so long")
     parser.add_argument("--every", type=int, default=1, help="only each Nth mutant, for a quick look")
     return parser.parse_args(arguments)
@@ -90,19 +96,24 @@ def _trace_suite(trace: Path) -> None:
     subprocess.run([*pytest, "--evm-trace", str(trace), *SUITE], check=True, stdout=sys.stderr)
 
 
-def _try(mutants: Sequence[Mutant], trace: Path, folder: Path, jobs: int, until: float) -> list[Trial]:
-    shares = [mutants[first::jobs] for first in range(jobs)]
+def _try(
+    mutants: Sequence[Mutant], verdicts: Verdicts, trace: Path, folder: Path, jobs: int, until: float
+) -> list[Trial]:
+    trials = verdicts.known(mutants)
+    done = {trial.mutant for trial in trials}
+    left = [mutant for mutant in mutants if mutant not in done]
     queue: multiprocessing.Queue[Trial | str] = multiprocessing.Queue()
     workers = [
-        multiprocessing.Process(target=_work, args=(share, trace, folder / f"sources-{number}", queue))
-        for number, share in enumerate(shares)
+        multiprocessing.Process(
+            target=_work, args=(left[first::jobs], trace, folder / f"sources-{first}", queue)
+        )
+        for first in range(jobs)
     ]
     for worker in workers:
         worker.start()
-    trials: list[Trial] = []
     columns = (TextColumn("mutants"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("mutants", total=len(mutants))
+        task = bar.add_task("mutants", total=len(mutants), completed=len(trials))
         while len(trials) < len(mutants):
             try:
                 found = queue.get(timeout=max(0.0, until - time.monotonic()))
@@ -111,16 +122,21 @@ def _try(mutants: Sequence[Mutant], trace: Path, folder: Path, jobs: int, until:
             if isinstance(found, str):
                 sys.exit(found)
             trials.append(found)
+            verdicts.keep(found)
             bar.advance(task)
-            if found.verdict is Verdict.SURVIVED:
-                mutant = found.mutant
-                bar.console.print(f"survived: {mutant.file}:{mutant.line}  {mutant.after}", markup=False)
-            if len(trials) % 50 == 0 and not bar.console.is_terminal:
-                bar.console.print(f"{len(trials)} of {len(mutants)} mutants tried")
+            _report(found, bar.console, len(trials))
     for worker in workers:
         worker.terminate()
         worker.join()
     return trials
+
+
+def _report(found: Trial, console: Console, tried: int) -> None:
+    if found.verdict is Verdict.SURVIVED:
+        mutant = found.mutant
+        console.print(f"survived: {mutant.file}:{mutant.line}  {mutant.after}", markup=False, soft_wrap=True)
+    if tried % 50 == 0 and not console.is_terminal:
+        console.print(f"{tried} mutants tried")
 
 
 def _work(

@@ -1,6 +1,7 @@
 """The suite's steps, taken again with another creation code in the place of a contract's own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from boa.environment import Env
 from eth.vm.forks.spurious_dragon import computation as code_limit
@@ -12,13 +13,17 @@ from scripts.mutation.tracing import outcome_of
 code_limit.EIP170_CODE_SIZE_LIMIT = 1 << 20  # type: ignore[attr-defined]  # imported there, not exported
 
 
-def same(env: Env, steps: Iterable[Step], swapped: Mapping[bytes, bytes]) -> bool:
+Ran = Callable[[Any], None]
+"""told of py-evm's computation of each call"""
+
+
+def same(env: Env, steps: Iterable[Step], swapped: Mapping[bytes, bytes], ran: Ran = lambda _: None) -> bool:
     """Whether every step answers as it did with the real contracts; `swapped` maps a real creation code to
     the one that is deployed instead."""
-    return all(_outcome(env, step, swapped) == getattr(step, "outcome", None) for step in steps)
+    return all(_outcome(env, step, swapped, ran) == getattr(step, "outcome", None) for step in steps)
 
 
-def _outcome(env: Env, step: Step, swapped: Mapping[bytes, bytes]) -> Outcome | None:
+def _outcome(env: Env, step: Step, swapped: Mapping[bytes, bytes], ran: Ran) -> Outcome | None:
     match step:
         case Created():
             return _created(env, step, swapped)
@@ -33,6 +38,7 @@ def _outcome(env: Env, step: Step, swapped: Mapping[bytes, bytes]) -> Outcome | 
                 value=step.value,
                 is_modifying=step.modifies,
             )
+            ran(computation)
             return outcome_of(computation)
         case Stored():
             env.set_storage(step.address, step.slot, step.value)
