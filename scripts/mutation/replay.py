@@ -1,57 +1,95 @@
-"""The suite's steps, taken again with another creation code in the place of a contract's own."""
+"""The suite's steps, taken again on another EVM (revm) with another creation code in a contract's place.
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+The tests run on py-evm. revm takes the whole suite's steps in the time that py-evm needs for some dozens;
+scenes in which the real contracts do not answer the same on it are left out first (`trial.Court.set_aside`).
+"""
 
-from boa.environment import Env
-from eth.vm.forks.spurious_dragon import computation as code_limit
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
 
-from scripts.mutation.trace import Called, Created, Outcome, Setting, Step, Stored
-from scripts.mutation.tracing import outcome_of
+import rlp
+from eth_utils.address import to_canonical_address
+from eth_utils.crypto import keccak
+from pyrevm import EVM, AccountInfo, BlockEnv, CfgEnv, Env
 
-# Unoptimised code is larger than a chain would take; this process runs nothing but mutants.
-code_limit.EIP170_CODE_SIZE_LIMIT = 1 << 20  # type: ignore[attr-defined]  # imported there, not exported
+from scripts.mutation.trace import Called, Created, Log, Outcome, Setting, Step, Stored
+
+_GAS = 10**12
+_CODE_LIMIT = 1 << 20
+"""unoptimised code is larger than a chain would take (EIP-170)"""
+_CHAIN_ID = 1
+_NONCES = 10_000
+_REVERTED = re.compile(r"output: 0x([0-9a-f]*)")
 
 
-Ran = Callable[[Any], None]
-"""told of py-evm's computation of each call"""
+class Unrepeatable(Exception):
+    """A step that this EVM cannot take as it was taken."""
 
 
-def same(env: Env, steps: Iterable[Step], swapped: Mapping[bytes, bytes], ran: Ran = lambda _: None) -> bool:
+def fresh() -> EVM:
+    """An EVM without accounts."""
+    settings = CfgEnv(chain_id=_CHAIN_ID, limit_contract_code_size=_CODE_LIMIT)
+    return EVM(env=Env(cfg=settings), spec_id="CANCUN", gas_limit=_GAS)
+
+
+def same(evm: EVM, steps: Iterable[Step], swapped: Mapping[bytes, bytes]) -> bool:
     """Whether every step answers as it did with the real contracts; `swapped` maps a real creation code to
     the one that is deployed instead."""
-    return all(_outcome(env, step, swapped, ran) == getattr(step, "outcome", None) for step in steps)
+    return all(_answers(evm, step, swapped) for step in steps)
 
 
-def _outcome(env: Env, step: Step, swapped: Mapping[bytes, bytes], ran: Ran) -> Outcome | None:
+def _answers(evm: EVM, step: Step, swapped: Mapping[bytes, bytes]) -> bool:
     match step:
         case Created():
-            return _created(env, step, swapped)
+            return _created(evm, step, swapped)
         case Called():
-            _enter(env, step.setting)
-            if step.value:
-                env.set_balance(step.sender, step.value)
-            computation = env.execute_code(
-                to_address=step.to,
-                sender=step.sender,
-                data=step.data,
-                value=step.value,
-                is_modifying=step.modifies,
-            )
-            ran(computation)
-            return outcome_of(computation)
+            _enter(evm, step.setting)
+            return _called(evm, step) == step.outcome
         case Stored():
-            env.set_storage(step.address, step.slot, step.value)
-            return None
+            evm.insert_account_storage(step.address, step.slot, step.value)
+            return True
 
 
-def _created(env: Env, step: Created, swapped: Mapping[bytes, bytes]) -> Outcome:
-    _enter(env, step.setting)
-    code = _swapped(step.code, swapped)
-    outcome = outcome_of(env.deploy(sender=step.sender, bytecode=code, override_address=step.address)[1])
-    # A contract's code is its creation's answer, and a mutant's own is another.
-    real = step.outcome.output if code != step.code and not outcome.failed else outcome.output
-    return Outcome(failed=outcome.failed, output=real, logs=outcome.logs)
+def _created(evm: EVM, step: Created, swapped: Mapping[bytes, bytes]) -> bool:
+    """Whether the deployment succeeds as it did, with the same logs; what it deploys may be a mutant."""
+    _enter(evm, step.setting)
+    balance = evm.get_balance(step.sender)
+    evm.insert_account_info(step.sender, AccountInfo(nonce=_nonce_of(step.sender, step.address)))
+    evm.set_balance(step.sender, balance)
+    try:
+        evm.deploy(step.sender, _swapped(step.code, swapped))
+    except RuntimeError:
+        return step.outcome.failed
+    return not step.outcome.failed and _logs(evm) == step.outcome.logs
+
+
+def _called(evm: EVM, step: Called) -> Outcome:
+    if step.value:
+        evm.set_balance(step.sender, step.value)
+    try:
+        output = evm.message_call(
+            step.sender, step.to, calldata=step.data, value=step.value, is_static=not step.modifies
+        )
+    except RuntimeError as exc:
+        reverted = _REVERTED.search(str(exc))
+        reason = bytes.fromhex(reverted[1]) if reverted else b""
+        return Outcome(failed=True, output=reason, logs=())
+    finally:
+        evm.reset_transient_storage()
+    return Outcome(failed=False, output=bytes(output), logs=_logs(evm))
+
+
+def _logs(evm: EVM) -> tuple[Log, ...]:
+    assert evm.result is not None, "a call has just been made"
+    return tuple(
+        (
+            to_canonical_address(log.address),
+            tuple(int(topic, 16) for topic in log.topics),
+            bytes(log.data[1]),
+        )
+        for log in evm.result.logs
+    )
 
 
 def _swapped(code: bytes, swapped: Mapping[bytes, bytes]) -> bytes:
@@ -61,7 +99,17 @@ def _swapped(code: bytes, swapped: Mapping[bytes, bytes]) -> bytes:
     return code
 
 
-def _enter(env: Env, setting: Setting) -> None:
-    patch = env.evm.patch
-    patch.timestamp, patch.block_number = setting.timestamp, setting.number
-    patch.chain_id = setting.chain_id
+def _enter(evm: EVM, setting: Setting) -> None:
+    if setting.chain_id != _CHAIN_ID:
+        raise Unrepeatable(f"a step on chain {setting.chain_id}")
+    evm.set_block_env(BlockEnv(number=setting.number, timestamp=setting.timestamp, gas_limit=_GAS))
+
+
+@cache
+def _nonce_of(sender: str, address: str) -> int:
+    """The nonce by which `sender` creates `address` (keccak of both, Yellow Paper eq. 88)."""
+    wanted, creator = to_canonical_address(address), to_canonical_address(sender)
+    for nonce in range(_NONCES):
+        if keccak(rlp.encode([creator, nonce]))[12:] == wanted:
+            return nonce
+    raise Unrepeatable(f"{address} is not made by {sender}")

@@ -1,26 +1,19 @@
 """One process's share of the mutants, each held against the suite's steps until something differs."""
 
-import math
 import pickle
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from boa.environment import Env
-
 from contracts.build import SOURCES
 from contracts.loader import artifact
-from scripts.mutation.compiling import JURY, MARKET, Line, Workshop
-from scripts.mutation.coverage import Coverage
+from scripts.mutation.compiling import JURY, MARKET, Workshop
 from scripts.mutation.mutants import Mutant
 from scripts.mutation.reach import Reach, enclosing
-from scripts.mutation.replay import Ran, same
-from scripts.mutation.trace import Called, Created, Step, scenes
-
-MOST_STEPS = 12_000
-"""after which a mutant counts as survived where it cannot be said which scenes run its line"""
+from scripts.mutation.replay import Unrepeatable, fresh, same
+from scripts.mutation.trace import Called, Scene, scenes
 
 
 class Verdict(StrEnum):
@@ -41,26 +34,12 @@ class Trial:
     steps: int
 
 
-@dataclass(slots=True, eq=False)
-class _Stage:
-    """What scenes share before their own steps; `ran` are the lines that it runs."""
-
-    steps: tuple[Step, ...]
-    ran: set[Line] = field(default_factory=set)
-
-
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Act:
-    """A scene's own steps, what comes before them, the calls in them, and the lines that these run."""
+    """A scene, and the calls in it."""
 
-    steps: tuple[Step, ...]
-    stage: _Stage
+    scene: Scene
     selectors: frozenset[bytes]
-    ran: set[Line] = field(default_factory=set)
-
-    @property
-    def deploys(self) -> bool:
-        return any(isinstance(step, Created) for step in self.steps)
 
 
 class Court:
@@ -73,28 +52,16 @@ class Court:
         self._reach = Reach(SOURCES)
         self._committed = {name: artifact(name).bytecode for name in (MARKET, JURY)}
         self._real = self._workshop.real()
-        self._acts: list[_Act] = []
-        stages: dict[tuple[Step, ...], _Stage] = {}
-        for scene in found:
-            stage = stages.setdefault(scene.before, _Stage(scene.before))
-            called = {step.data[:4] for step in scene.steps if isinstance(step, Called)}
-            self._acts.append(_Act(scene.steps, stage, frozenset(called)))
+        self._acts = [_Act(scene, _selectors(scene)) for scene in found]
         self._noticed: Counter[_Act] = Counter()
 
-    def differs(self) -> bool:
-        """Whether the real sources do anything else than the tests saw; then no verdict counts. Notes which
-        lines each scene runs."""
-        coverage = Coverage(self._workshop.sourced())
-        envs: dict[_Stage, Env] = {}
-        for act in self._acts:
-            if act.stage not in envs:
-                envs[act.stage] = Env()
-                if not self._same(envs[act.stage], act.stage.steps, self._real, coverage.into(act.stage.ran)):
-                    return True
-            with envs[act.stage].anchor():
-                if not self._same(envs[act.stage], act.steps, self._real, coverage.into(act.ran)):
-                    return True
-        return False
+    def set_aside(self) -> float:
+        """Leave out the scenes that the real contracts cannot repeat on this EVM (another chain id, a call
+        from a contract's own address); the share that is left out."""
+        repeated = [act for act in self._acts if not self._noticed_by(act, self._real)]
+        share = 1 - len(repeated) / len(self._acts)
+        self._acts = repeated
+        return share
 
     def trials(self, mutants: Sequence[Mutant]) -> Iterator[Trial]:
         for mutant in mutants:
@@ -103,49 +70,36 @@ class Court:
                 verdict = Verdict.STILLBORN if codes is None else Verdict.IDENTICAL
                 yield Trial(mutant=mutant, verdict=verdict, steps=0)
                 continue
-            noticed, steps = self._difference(self._real | codes, mutant)
+            met = self._reach.selectors(mutant.file, enclosing(mutant.source, mutant.line))
+            noticed, steps = self._difference(self._real | codes, met)
             verdict = Verdict.KILLED if noticed else Verdict.SURVIVED
             yield Trial(mutant=mutant, verdict=verdict, steps=steps)
 
-    def _difference(self, codes: dict[str, bytes], mutant: Mutant) -> tuple[bool, int]:
-        """Whether something is answered otherwise, and after how many steps."""
-        acts, most = self._acts_of(mutant)
+    def _difference(self, codes: dict[str, bytes], met: frozenset[bytes] | None) -> tuple[bool, int]:
+        """Whether something is answered otherwise, and after how many steps. Only scenes are taken in which
+        a call of `met` is made, which can run into the mutant; None stands for any call."""
         taken = 0
-        envs: dict[_Stage, Env] = {}
+        acts = [act for act in self._acts if met is None or act.selectors & met]
         for act in sorted(acts, key=self._rank):
-            if act.stage not in envs:
-                envs[act.stage] = Env()
-                taken += len(act.stage.steps)
-                if not self._same(envs[act.stage], act.stage.steps, codes):
-                    return True, taken
-            taken += len(act.steps)
-            with envs[act.stage].anchor():
-                if not self._same(envs[act.stage], act.steps, codes):
-                    self._noticed[act] += 1
-                    return True, taken
-            if taken > most:
-                break
+            taken += len(act.scene.before) + len(act.scene.steps)
+            if self._noticed_by(act, codes):
+                self._noticed[act] += 1
+                return True, taken
         return False, taken
 
-    def _acts_of(self, mutant: Mutant) -> tuple[list[_Act], float]:
-        """The scenes that run the mutant's line: all are asked. Where none does (a constructor, a constant),
-        those that deploy or have a call that can reach its function, as far as `MOST_STEPS`."""
-        line = (mutant.file, mutant.line)
-        running = [act for act in self._acts if line in act.ran or line in act.stage.ran]
-        if running:
-            return running, math.inf
-        function = enclosing(mutant.source, mutant.line)
-        met = self._reach.selectors(mutant.file, function)
-        if met is not None:
-            return [act for act in self._acts if act.selectors & met], MOST_STEPS
-        return [act for act in self._acts if function is None or act.deploys], MOST_STEPS
-
-    def _same(
-        self, env: Env, steps: Sequence[Step], codes: dict[str, bytes], ran: Ran = lambda _: None
-    ) -> bool:
+    def _noticed_by(self, act: _Act, codes: dict[str, bytes]) -> bool:
         swapped = {self._committed[name]: code for name, code in codes.items()}
-        return same(env, steps, swapped, ran)
+        try:
+            return not same(fresh(), act.scene.before + act.scene.steps, swapped)
+        except Unrepeatable:
+            return True
 
     def _rank(self, act: _Act) -> tuple[int, int]:
         """Who noticed most comes first; then the short scenes, which are tests of one thing."""
-        return -self._noticed[act], len(act.steps)
+        return -self._noticed[act], len(act.scene.steps)
+
+
+def _selectors(scene: Scene) -> frozenset[bytes]:
+    """Also of what comes before: another scene's steps may be this one's setting."""
+    steps = scene.before + scene.steps
+    return frozenset(step.data[:4] for step in steps if isinstance(step, Called))
