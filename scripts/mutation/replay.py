@@ -52,15 +52,15 @@ def _answers(evm: EVM, step: Step, swapped: Mapping[bytes, bytes]) -> bool:
 
 
 def _created(evm: EVM, step: Created, swapped: Mapping[bytes, bytes]) -> bool:
-    """Whether the deployment succeeds as it did, with the same logs; what it deploys may be a mutant."""
+    """Whether it ends as it did, with the same reason or logs; what it deploys may be a mutant."""
     _enter(evm, step.setting)
     balance = evm.get_balance(step.sender)
     evm.insert_account_info(step.sender, AccountInfo(nonce=_nonce_of(step.sender, step.address)))
     evm.set_balance(step.sender, balance)
     try:
         evm.deploy(step.sender, _swapped(step.code, swapped))
-    except RuntimeError:
-        return step.outcome.failed
+    except RuntimeError as exc:
+        return _refusal(exc) == step.outcome
     return not step.outcome.failed and _logs(evm) == step.outcome.logs
 
 
@@ -72,12 +72,15 @@ def _called(evm: EVM, step: Called) -> Outcome:
             step.sender, step.to, calldata=step.data, value=step.value, is_static=not step.modifies
         )
     except RuntimeError as exc:
-        reverted = _REVERTED.search(str(exc))
-        reason = bytes.fromhex(reverted[1]) if reverted else b""
-        return Outcome(failed=True, output=reason, logs=())
+        return _refusal(exc)
     finally:
         evm.reset_transient_storage()
     return Outcome(failed=False, output=bytes(output), logs=_logs(evm))
+
+
+def _refusal(error: RuntimeError) -> Outcome:
+    reverted = _REVERTED.search(str(error))
+    return Outcome(failed=True, output=bytes.fromhex(reverted[1]) if reverted else b"", logs=())
 
 
 def _logs(evm: EVM) -> tuple[Log, ...]:

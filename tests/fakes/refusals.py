@@ -3,7 +3,7 @@
 Each word makes arguments of a call, or brings the market into a state, for the table of `test_reverts`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -192,12 +192,15 @@ def paid_and_contested(s: Scene) -> list[Any]:
     return [terms, bench.state_of(terms)[1] - 1, 0]
 
 
-def created(place: int, value: int) -> Arguments:
-    """The constructor's encoded arguments with one word replaced."""
+def created(changes: Mapping[int, int]) -> Arguments:
+    """The constructor's encoded arguments with the words at some places replaced."""
 
     def make(s: Scene) -> list[Any]:
         encoded = s.bench.constructor()
-        return [encoded[: 32 * place] + value.to_bytes(32, "big") + encoded[32 * place + 32 :]]
+        words = [encoded[place : place + 32] for place in range(0, len(encoded), 32)]
+        for place, value in changes.items():
+            words[place] = value.to_bytes(32, "big")
+        return [b"".join(words)]
 
     return make
 
