@@ -65,6 +65,18 @@ def _created(evm: EVM, step: Created, swapped: Mapping[bytes, bytes]) -> bool:
 
 
 def _called(evm: EVM, step: Called) -> Outcome:
+    code = evm.get_code(step.sender)
+    if not code:
+        return _sent(evm, step)
+    # A test spoke for a contract; revm takes no call from an address with code (EIP-3607).
+    evm.insert_account_info(step.sender, AccountInfo(nonce=1))
+    try:
+        return _sent(evm, step)
+    finally:
+        evm.insert_account_info(step.sender, AccountInfo(nonce=1, code=code))
+
+
+def _sent(evm: EVM, step: Called) -> Outcome:
     if step.value:
         evm.set_balance(step.sender, step.value)
     try:

@@ -206,6 +206,14 @@ def test_cancelled_nonces_are_used_and_others_are_not(twin: MarketTwin) -> None:
     assert not twin.chain.market.nonceUsed(account("other"), 515)
 
 
+def test_the_window_is_the_newest_page_and_what_is_used_of_it(twin: MarketTwin) -> None:
+    twin.register(an_offer())
+    for nonce in (3, 32 * 5 + 1, 32 * 5 + 31, 7):
+        twin.match(an_offer(), Order(bid=a_bid(nonce=nonce), rate=rate_of(an_offer().ask, a_bid().want)))
+    assert twin.chain.market.nonceWindow(account("buyer")) == (5, 1 << 1 | 1 << 31)
+    assert twin.chain.market.nonceWindow(account("other")) == (0, 0)
+
+
 def test_nonces_beyond_64_bits_cannot_be_cancelled(twin: MarketTwin) -> None:
     twin.cancel_nonces("buyer", 2**56 - 1, 1)
     with pytest.raises(Rejected):

@@ -67,6 +67,18 @@ def test_a_claim_of_one_interval_needs_no_bond(twin: MarketTwin, lease: LeaseOpe
     assert opened.bond == 0
 
 
+def test_a_claim_of_the_whole_duration_is_of_the_whole_escrow(twin: MarketTwin) -> None:
+    """Which is rounded up, where the time's own pay is rounded down."""
+    twin.register(an_offer(min_seconds=1))
+    seconds = 2 * EMBEDDED.receipt_interval - 1
+    opened = twin.open(an_offer(min_seconds=1), Order(bid=a_bid(duration=seconds), rate=RATE))
+    twin.chain.advance(seconds)
+    (claimed,) = twin.claim(opened.terms, seconds * 1_000)
+    assert isinstance(claimed, ClaimOpened)
+    assert claimed.claimed == opened.escrow == RATE * seconds * 1_000 // 3_600_000_000 + 1
+    twin.assert_same_state()
+
+
 def test_a_claim_counts_from_the_last_receipt(twin: MarketTwin, lease: LeaseOpened) -> None:
     twin.settle(Claim(terms=lease.terms, milliseconds=300_000))
     with pytest.raises(Rejected):

@@ -63,6 +63,7 @@ def test_a_gang_opens_every_member_in_order(twin: MarketTwin, offers: list[Offer
         (gang_bid(flags=DISTINCT | 2 << AGREE_SHIFT), (0, 1, 2), SkipReason.FLAGS),
         (gang_bid(flags=REPLICAS | 1 << AGREE_SHIFT), (0, 1, 2), SkipReason.FLAGS),
         (gang_bid(flags=REPLICAS | 4 << AGREE_SHIFT), (0, 1, 2), SkipReason.FLAGS),
+        (gang_bid(2, flags=REPLICAS | 1 << AGREE_SHIFT), (0, 1), SkipReason.FLAGS),
         (gang_bid(16, flags=REPLICAS | 9 << AGREE_SHIFT), (0,) * 16, SkipReason.FLAGS),
         (gang_bid(continues=Digest(b"\1" * 32)), (0, 1, 2), SkipReason.CONTINUES),
         (gang_bid(), (0, 1, 3), SkipReason.OFFER_UNKNOWN),
