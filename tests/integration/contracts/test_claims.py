@@ -70,6 +70,7 @@ def test_a_claim_of_one_interval_needs_no_bond(twin: MarketTwin, lease: LeaseOpe
 def test_a_claim_of_the_whole_duration_is_of_the_whole_escrow(twin: MarketTwin) -> None:
     """Which is rounded up, where the time's own pay is rounded down."""
     twin.register(an_offer(min_seconds=1))
+    twin.deposit("provider", 10**6)
     seconds = 2 * EMBEDDED.receipt_interval - 1
     opened = twin.open(an_offer(min_seconds=1), Order(bid=a_bid(duration=seconds), rate=RATE))
     twin.chain.advance(seconds)
