@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.market.errors import Rejected
-from ledger.market.events import Deposited, EpochBumped, NoncesCancelled, Withdrawn
+from ledger.market.events import BidSkipped, Deposited, EpochBumped, NoncesCancelled, Withdrawn
 from ledger.market.identity import NOBODY
 from ledger.market.money import rate_of
 from ledger.market.policy import EMBEDDED
@@ -212,6 +212,22 @@ def test_the_window_is_the_newest_page_and_what_is_used_of_it(twin: MarketTwin) 
         twin.match(an_offer(), Order(bid=a_bid(nonce=nonce), rate=rate_of(an_offer().ask, a_bid().want)))
     assert twin.chain.market.nonceWindow(account("buyer")) == (5, 1 << 1 | 1 << 31)
     assert twin.chain.market.nonceWindow(account("other")) == (0, 0)
+
+
+@pytest.mark.parametrize("word", [0, 1])
+def test_nonces_cancelled_before_or_after_their_page_is_the_newest_stay_used(
+    twin: MarketTwin, word: int
+) -> None:
+    first, rate = 256 * word, rate_of(an_offer().ask, a_bid().want)
+    twin.register(an_offer())
+    twin.cancel_nonces("buyer", word, 1 << 34 | 1 << 3)
+    twin.match(an_offer(), Order(bid=a_bid(nonce=first + 33), rate=rate))
+    twin.cancel_nonces("buyer", word, 1 << 36 | 1 << 6)
+    used = [n for n in range(first, first + 256) if twin.chain.market.nonceUsed(account("buyer"), n)]
+    assert used == [first + one for one in (3, 6, 33, 34, 36)]
+    for nonce in (first + 34, first + 36):
+        (skipped,) = twin.match(an_offer(), Order(bid=a_bid(nonce=nonce), rate=rate))[:1]
+        assert isinstance(skipped, BidSkipped)
 
 
 def test_nonces_beyond_64_bits_cannot_be_cancelled(twin: MarketTwin) -> None:
