@@ -207,10 +207,18 @@ def test_cancelled_nonces_are_used_and_others_are_not(twin: MarketTwin) -> None:
 
 
 def test_the_window_is_the_newest_page_and_what_is_used_of_it(twin: MarketTwin) -> None:
-    twin.register(an_offer())
-    for nonce in (3, 32 * 5 + 1, 32 * 5 + 31, 7):
-        twin.match(an_offer(), Order(bid=a_bid(nonce=nonce), rate=rate_of(an_offer().ask, a_bid().want)))
+    one = Quantities(cpu=1)
+    offer = an_offer(capacity=Quantities(cpu=100), salt=77)
+    twin.register(offer)
+
+    def spend(*nonces: int) -> None:
+        for nonce in nonces:
+            twin.match(offer, Order(bid=a_bid(want=one, nonce=nonce), rate=rate_of(offer.ask, one)))
+
+    spend(3, 32 * 5 + 1, 32 * 5 + 31, 7)
     assert twin.chain.market.nonceWindow(account("buyer")) == (5, 1 << 1 | 1 << 31)
+    spend(32 * 2**16 - 1, 32 * 2**16)
+    assert twin.chain.market.nonceWindow(account("buyer")) == (2**16 - 1, 1 << 31)
     assert twin.chain.market.nonceWindow(account("other")) == (0, 0)
 
 

@@ -163,6 +163,21 @@ def test_silence_splits_the_claim(twin: MarketTwin, lease: LeaseOpened) -> None:
     twin.assert_same_state()
 
 
+def test_silence_splits_only_what_was_claimed_beyond_the_last_receipt(
+    twin: MarketTwin, lease: LeaseOpened
+) -> None:
+    twin.settle(Claim(terms=lease.terms, milliseconds=300_000))
+    paid = pay_for(RATE, 300_000, DURATION)
+    (claimed,) = twin.claim(lease.terms, 300_000 + TWO_INTERVALS)
+    assert isinstance(claimed, ClaimOpened)
+    twin.contest(lease.terms)
+    twin.chain.advance(EMBEDDED.arbitration_window)
+    decided, *_ = twin.finalize(lease.terms)
+    assert isinstance(decided, ClaimDecided)
+    assert decided.paid == paid + (claimed.claimed - paid) // 2
+    twin.assert_same_state()
+
+
 def test_a_buyer_without_balance_cannot_contest(twin: MarketTwin, lease: LeaseOpened) -> None:
     twin.claim(lease.terms, TWO_INTERVALS)
     twin.withdraw("buyer", twin.balances()[party("buyer")])
