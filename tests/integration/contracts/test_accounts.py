@@ -191,7 +191,7 @@ def deploy_with(changes: dict[int, int]) -> tuple[list[int], Any]:
 
 
 def test_epochs_count_from_zero(twin: MarketTwin) -> None:
-    for expected in (1, 2, 3):
+    for expected in range(1, 66):
         assert twin.bump_epoch("buyer") == [EpochBumped(account=party("buyer"), epoch=expected)]
     twin.assert_same_state()
 

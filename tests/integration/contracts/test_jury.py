@@ -191,6 +191,7 @@ def test_nobody_reveals_before_all_have_committed(trial: Trial) -> None:
 def test_the_time_to_commit_and_to_reveal_ends(trial: Trial) -> None:
     trial.bench.advance(DURATION + PATIENCE)
     trial.commit(A, A)
+    assert refused(trial.reveal, A) == "jury: too early"
     trial.bench.advance(1)
     assert refused(trial.bench.commit, trial.terms[2], A, "replica 2") == "jury: too late"
     trial.reveal(A)

@@ -72,6 +72,12 @@ def test_a_word_out_of_its_range_is_refused(twin: MarketTwin, name: str, word: i
         twin.chain.call("registerOffer", words, sender="provider")
 
 
+def test_an_offer_of_one_single_duration_is_possible(twin: MarketTwin) -> None:
+    (registered,) = twin.register(an_offer(min_seconds=600, max_seconds=600))
+    assert isinstance(registered, OfferRegistered)
+    twin.assert_same_state()
+
+
 def test_a_free_offer_and_a_free_lease_are_possible(twin: MarketTwin) -> None:
     offer = an_offer(ask=Quantities())
     twin.register(offer)
