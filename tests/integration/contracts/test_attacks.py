@@ -173,6 +173,16 @@ class TestASecondGrid:
         (opened,) = twin.chain.call("matchBid", words_of(an_offer()), words, sender="matcher")
         assert isinstance(opened, LeaseOpened)
 
+    def test_after_a_fork_to_another_chain_id_the_same_terms_are_another_lease_there(
+        self, twin: MarketTwin
+    ) -> None:
+        twin.register(an_offer())
+        terms = words_of(twin.open(an_offer(), Order(bid=a_bid(), rate=ASK)).terms)
+        here = twin.chain.view("market", "leaseId", terms)
+        with other_chain_id():
+            assert twin.chain.view("market", "leaseId", terms) != here
+        assert twin.chain.view("market", "leaseId", terms) == here
+
 
 @contextmanager
 def other_chain_id() -> Iterator[None]:
