@@ -9,8 +9,10 @@ from ledger.books.books import Books
 from ledger.books.rows import JobRow
 from ledger.chain.client import MarketClient
 from ledger.chain.follower import Follower
-from ledger.chain.keys import LocalKey
-from ledger.chain.outbox import Outbox, OutboxPolicy
+from ledger.chain.keyring import Keyring
+from ledger.chain.keys import Signer
+from ledger.chain.outbox import OutboxPolicy
+from ledger.chain.outboxes import outboxes_of
 from ledger.market.errors import LostRace, Unavailable
 from ledger.market.events import LeaseOpened
 from ledger.market.identity import LeaseId, text
@@ -46,9 +48,18 @@ class Foundations:
     settings: NodeSettings
     client: MarketClient
     books: Books
-    key: LocalKey
+    keys: Keyring
     rpc_url: str
     first_block: int
+    url: str
+    """where this process is reached"""
+    writes: bool = True
+    """whether it writes the books; a replica only reads them"""
+
+    @property
+    def key(self) -> Signer:
+        """The node's current key."""
+        return self.keys.current
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,26 +79,36 @@ class Node:
     services: Services
     loops: Loops
 
+    def start(self) -> None:
+        """Take up where the books ended, and set the clockwork going."""
+        self.services.track_records.follow()
+        self.services.exchange.start(_now())
+        for loop in self.loops.all():
+            loop.start()
+
+    def stop(self) -> None:
+        """Return once no loop runs any more."""
+        for loop in self.loops.all():
+            loop.stop()
+
 
 def assemble(base: Foundations) -> Node:
-    """The node on these foundations, its book rebuilt; nothing runs yet."""
+    """The node on these foundations; nothing runs yet, and nothing was written."""
     now = _now()
     settings, books, domain = base.settings, base.books, base.client.domain()
     venue = Venue(domain=domain, address=base.key.address, policy=base.client.policy())
-    track_records = TrackRecords(books.queries, (base.key.address,))
+    track_records = TrackRecords(books.queries, base.keys.addresses)
     exchange = Exchange(
         books,
         base.client,
         venue,
         Presence(now, settings.heartbeat_timeout, settings.lost_after),
-        Continuing(domain, base.key),
+        Continuing(domain, base.key, base.keys.former),
         track_records.per_mille,
     )
-    settlement = Settlement(books, domain, base.key, venue.policy)
+    settlement = Settlement(books, domain, base.key, venue.policy, base.keys.former)
     nudges = Nudges()
     loops = _loops(base, exchange, settlement, track_records, nudges)
-    track_records.follow()
-    exchange.start(now)
     services = Services(
         settings=settings,
         books=books,
@@ -143,8 +164,9 @@ def _loops(
     books, client, depth = base.books, base.client, base.settings.confirmations
     follower_of = Follower(client, depth)
     following = Following(books, follower_of, exchange, track_records, base.first_block, on_opened)
-    outbox = Outbox(books.outbox(base.key.address), client, base.key, OutboxPolicy(confirmations=depth))
-    sending = Sending(books, outbox, exchange)
+    policy = OutboxPolicy(confirmations=depth, gas_budget=base.settings.gas_budget)
+    outboxes = outboxes_of(base.keys, books.outbox, client, policy)
+    sending = Sending(books, outboxes, exchange)
     chores = Chores(
         claims=Claims(books), jurying=Jurying(books, exchange.venue.policy), unstaking=Unstaking(books)
     )
@@ -189,7 +211,9 @@ def _health(base: Foundations, loops: Loops) -> Health:
         return {
             "status": "ok" if well else "degraded",
             "version": VERSION,
-            "parts": {"chain": chain, **parts},
+            "role": "writer" if base.writes else "replica",
+            "writer": base.url if base.writes else base.books.writer(),
+            "parts": {"chain": chain, **(parts if base.writes else {})},
         }
 
     return health

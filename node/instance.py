@@ -10,6 +10,17 @@ from ledger.market.errors import Rejected
 
 
 @contextmanager
+def one_at_a_time(directory: Path) -> Iterator[None]:
+    """Wait for other processes that share the directory and are about to make something in it."""
+    descriptor = os.open(directory / "making", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def only_instance(directory: Path) -> Iterator[None]:
     """Hold the directory's lock; `Rejected` where another process holds it. The kernel drops it at death."""
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,37 +1,95 @@
-"""The node's own key: matcher, default signer and sender of match and close, unlocked without a person.
+"""The node's own keys: matcher, default signer and sender of match and close, unlocked without a person.
 
-A keystore v3 beside its password file, both 0600: a daemon has nobody to ask. The account needs coin for
-gas alone and never holds a buyer's money.
+A keystore v3 beside its password file, both 0600: a daemon has nobody to ask. Or the account of an external
+signer, so that no key lies here. The account needs coin for gas alone and never holds a buyer's money. Keys
+that were succeeded stay: leases name them as signer, bids as matcher, and fees accrued to them.
 """
 
-import os
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.chain.keys import LocalKey, create_keystore, open_keystore
+from ledger.chain.external_signer import ExternalAccount
+from ledger.chain.key_files import (
+    address_in,
+    draw_successor,
+    former_keys,
+    name_successor,
+    open_signer,
+    succeed,
+    write_external,
+)
+from ledger.chain.keyring import Keyring, keyring
+from ledger.chain.keys import create_keystore
+from ledger.chain.private_files import write_once
+from ledger.market.errors import Rejected
+from ledger.market.identity import Address
 
 KEYSTORE = "node-key.json"
 PASSWORD = "node-key.password"  # noqa: S105 - a file's name
 
 
-def operator_key(directory: Path) -> LocalKey:
-    """The key in `directory`, made at the first start."""
-    keystore, password_file = directory / KEYSTORE, directory / PASSWORD
-    if not password_file.exists():
-        _put(password_file, secrets.token_urlsafe(32))
-    password = password_file.read_text().strip()
-    if keystore.exists():
-        return open_keystore(keystore, password)
-    return create_keystore(keystore, password, secrets.token_bytes(32))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotation:
+    """What a rotation did: from which account to which, and where the former key's file lies."""
+
+    former: Address
+    current: Address
+    kept: Path
 
 
-def _put(path: Path, content: str) -> None:
-    """Whole or not at all: a password that was cut off would lock the key away."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
+def operator_keys(directory: Path, external: ExternalAccount | None = None) -> Keyring:
+    """The keys in `directory`, the first made at the first start.
+
+    With `external` its account is the current one from now on, and a key that was here before a former
+    one; `Rejected` where the signer does not hold it, `Unavailable` where it does not answer.
+    """
+    keystore = directory / KEYSTORE
+    if not keystore.exists():
+        if external is None:
+            create_keystore(keystore, _password(directory), secrets.token_bytes(32))
+        else:
+            write_external(keystore, external).close()
+    elif external is not None and address_in(keystore) != external.account:
+        rotate(directory, external)
+    return _opened(directory)
+
+
+def rotate(directory: Path, external: ExternalAccount | None = None) -> Rotation:
+    """Put a new key, or the account of an external signer, in the place of the current one.
+
+    For a node that does not run. Whatever interrupts it, one of the two is current, and the next call
+    goes on with the same new key.
+    """
+    keystore = directory / KEYSTORE
+    former = address_in(keystore)
+    if external is None:
+        draw_successor(keystore, lambda: _password(directory), secrets.token_bytes(32))
+    else:
+        name_successor(keystore, external).close()
+    kept = succeed(keystore)
+    return Rotation(former=former, current=address_in(keystore), kept=kept)
+
+
+def check_present(directory: Path) -> None:
+    """`Rejected` "no-node-key" where no node has ever run in the folder."""
+    if not (directory / KEYSTORE).exists():
+        raise Rejected(
+            "no-node-key", f"There is no node's key in {directory}.", "Name the node's folder with --dir."
+        )
+
+
+def _opened(directory: Path) -> Keyring:
+    keystore = directory / KEYSTORE
+    current, *former = (
+        open_signer(path, lambda: _password(directory)) for path in (keystore, *former_keys(keystore))
+    )
+    return keyring(current, former)
+
+
+def _password(directory: Path) -> str:
+    """The node's own, drawn once; a password that was cut off would lock the key away."""
+    path = directory / PASSWORD
+    if not path.exists():
+        write_once(path, secrets.token_urlsafe(32).encode())
+    return path.read_text().strip()

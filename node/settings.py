@@ -3,16 +3,23 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ledger.chain.external_signer import ExternalAccount
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
     """One node. Sizes are bytes, times seconds."""
 
     directory: Path
-    """books, blobs, job logs, the node's key, and the embedded chain if it has one"""
+    """books, blobs, job logs, the node's key, and the embedded chain if it has one; what several processes
+    on one PostgreSQL share"""
+    books: str = ""
+    """where the books are: a path, sqlite:///path or postgresql://…; "" is a file in the directory"""
     host: str = "127.0.0.1"
     port: int = 8440
     """0 takes a free one; the chosen address is written to `node.url` in the directory"""
+    advertised: str = ""
+    """where other processes of this node reach this one; "" is the address that it listens at"""
     rpc_url: str | None = None
     """None: an embedded chain is started and supervised"""
     market: str | None = None
@@ -38,5 +45,14 @@ class NodeSettings:
     """one request's body"""
     log_limit: int = 16 << 20
     """the log kept of one lease; what comes after is dropped, and said so"""
+    gas_budget: int | None = None
+    """the most wei that the node's transactions of one UTC day may cost; None sets no limit"""
+    signer: ExternalAccount | None = None
+    """the account of an external signer that is the node's; None: the key in the directory"""
     poll_seconds: float = 0.1
     """how often the chain is asked for a new head"""
+
+    @property
+    def books_url(self) -> str:
+        """Where the books are, by default too."""
+        return self.books or str(self.directory / "books.sqlite3")

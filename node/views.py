@@ -150,6 +150,7 @@ def claim_view(claim: UsageClaim) -> Plain:
 
 def usage_view(usage: UsageReported) -> Plain:
     return {
+        "sequence": usage.sequence,
         "milliseconds": usage.milliseconds,
         "cpu_ns": usage.cpu_ns,
         "peak_bytes": usage.peak_bytes,

@@ -6,20 +6,26 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 
 import uvicorn
+from starlette.types import ASGIApp
 
-from ledger.books.books import open_books
+from ledger.books.books import Books, open_books
+from ledger.books.engine import is_shared
 from ledger.chain.client import MarketClient
 from ledger.market.errors import MarketError, Rejected
 from ledger.market.identity import Address, from_text
 from node.api.application import application
+from node.api.forwarding import Forwarding
+from node.api.front import Front, Served
 from node.assembly import Foundations, Node, assemble
+from node.candidacy import LOOK_SECONDS, Candidacy
 from node.embedded_chain import EmbeddedChain
-from node.instance import only_instance
-from node.operator_key import operator_key
+from node.instance import one_at_a_time, only_instance
+from node.loops import Loop
+from node.operator_key import operator_keys
 from node.settings import NodeSettings
 
 _log = logging.getLogger(__name__)
@@ -34,25 +40,27 @@ def run_node(settings: NodeSettings, ready: Callable[[str], None]) -> None:
     answers. `Rejected` "port-taken" where something else listens there."""
     settings.directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        stack.enter_context(only_instance(settings.directory))
+        shared = is_shared(settings.books_url)
+        if not shared or settings.rpc_url is None:
+            stack.enter_context(only_instance(settings.directory))
         listener = stack.enter_context(closing(_listener(settings)))
         rpc_url, market, first_block = stack.enter_context(_chain(settings))
         client = MarketClient(rpc_url, market)
         stack.callback(client.close)
-        books = stack.enter_context(open_books(str(settings.directory / "books.sqlite3")))
-        key = operator_key(settings.directory)
-        _provide_gas(client, key.address, embedded=settings.rpc_url is None)
-        node = assemble(
-            Foundations(
-                settings=settings,
-                client=client,
-                books=books,
-                key=key,
-                rpc_url=rpc_url,
-                first_block=first_block,
-            )
+        books = stack.enter_context(open_books(settings.books_url))
+        with one_at_a_time(settings.directory):
+            keys = operator_keys(settings.directory, settings.signer)
+        base = Foundations(
+            settings=settings,
+            client=client,
+            books=books,
+            keys=keys,
+            rpc_url=rpc_url,
+            first_block=first_block,
+            url=settings.advertised or _url_of(listener),
         )
-        _serve(node, listener, settings.directory, ready)
+        serve = _serve_replica if shared else _serve_alone
+        serve(base, listener, ready)
 
 
 @contextmanager
@@ -75,11 +83,12 @@ def _chain(settings: NodeSettings) -> Iterator[tuple[str, Address, int]]:
         chain.stop()
 
 
-def _provide_gas(client: MarketClient, account: Address, *, embedded: bool) -> None:
+def _provide_gas(base: Foundations) -> None:
     """On an embedded grid the faucet pays the node's first gas; elsewhere the operator does."""
+    account, embedded = base.key.address, base.settings.rpc_url is None
     try:
-        if client.coin_balance(account) < GAS_FLOOR_WEI and embedded:
-            client.faucet(account)
+        if base.client.coin_balance(account) < GAS_FLOOR_WEI and embedded:
+            base.client.faucet(account)
     except MarketError as exc:
         _log.warning("no coin for gas yet: %s", exc)
 
@@ -98,40 +107,88 @@ def _listener(settings: NodeSettings) -> socket.socket:
         ) from exc
 
 
-def _serve(node: Node, listener: socket.socket, directory: Path, ready: Callable[[str], None]) -> None:
+def _serve_alone(base: Foundations, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    """The only process of a node."""
+    _provide_gas(base)
+    node = assemble(base)
+    node.start()
+    try:
+        _serve(application(node.services), listener, _Started(base, ready, lambda: _name_writer(base)))
+    finally:
+        _forget_writer(base)
+        node.stop()
+
+
+def _serve_replica(base: Foundations, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    """One of several processes of a node, of which one writes: a replica that stands for writer."""
+    services = assemble(replace(base, writes=False)).services
+    reading = Served(application=application(services), attach=services.nudges.attach)
+    front = Front(reading, Forwarding(lambda: _other_writer(base)))
+
+    def lead(books: Books) -> Node:
+        _provide_gas(base)
+        return assemble(replace(base, books=books))
+
+    candidacy = Candidacy(
+        base.url, front, lambda: open_books(base.settings.books_url), lead, lambda: _name_writer(base)
+    )
+    election = Loop("election", candidacy.step, LOOK_SECONDS)
+    try:
+        _serve(front, listener, _Started(base, ready, election.start))
+    finally:
+        election.stop()
+        candidacy.step_down()
+        _forget_writer(base)
+
+
+def _other_writer(base: Foundations) -> str | None:
+    """Who writes, if that is not this process: its own word from before is not to be followed."""
+    writer = base.books.writer()
+    return None if writer == base.url else writer
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """What happens once a node answers."""
+
+    base: Foundations
+    ready: Callable[[str], None]
+    then: Callable[[], None]
+
+    def announce(self, server: uvicorn.Server) -> None:
+        while not server.started:
+            if server.should_exit:
+                return
+            time.sleep(0.02)
+        self.ready(self.base.url)
+        self.then()
+        _log.info("listening on %s", self.base.url)
+
+
+def _serve(app: ASGIApp, listener: socket.socket, started: _Started) -> None:
     config = uvicorn.Config(
-        application(node.services),
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=3,
-        ws_ping_interval=20,
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, ws_ping_interval=20
     )
     server = uvicorn.Server(config)
+    threading.Thread(target=started.announce, args=(server,), daemon=True).start()
+    server.run(sockets=[listener])
+
+
+def _url_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    for loop in node.loops.all():
-        loop.start()
-    try:
-        announced = (server, f"http://{host}:{port}", directory, ready)
-        threading.Thread(target=_announce, args=announced, daemon=True).start()
-        server.run(sockets=[listener])
-    finally:
-        (directory / URL_FILE).unlink(missing_ok=True)
-        for loop in node.loops.all():
-            loop.stop()
+    return f"http://{host}:{port}"
 
 
-def _announce(server: uvicorn.Server, url: str, directory: Path, ready: Callable[[str], None]) -> None:
-    """Say where the node listens, once it does."""
-    while not server.started:
-        if server.should_exit:
-            return
-        time.sleep(0.02)
-    ready(url)
-    _put(directory / URL_FILE, f"{url}\n")
-    _log.info("listening on %s", url)
-
-
-def _put(path: Path, content: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(content)
+def _name_writer(base: Foundations) -> None:
+    """Say in the directory where the node that writes listens."""
+    path = base.settings.directory / URL_FILE
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(f"{base.url}\n")
     os.replace(partial, path)
+
+
+def _forget_writer(base: Foundations) -> None:
+    path = base.settings.directory / URL_FILE
+    with suppress(FileNotFoundError):
+        if path.read_text().strip() == base.url:
+            path.unlink()

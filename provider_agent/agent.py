@@ -18,8 +18,10 @@ from typing import Final
 
 from ledger.books.books import open_books
 from ledger.chain.client import MarketClient
-from ledger.chain.keys import Signer
-from ledger.chain.outbox import Outbox, OutboxPolicy
+from ledger.chain.keyring import Keyring
+from ledger.chain.outbox import OutboxPolicy
+from ledger.chain.outboxes import outboxes_of
+from ledger.chain.sessions import requests_by_session
 from ledger.chain.typed_data import Domain
 from ledger.chain.wallet import Patience
 from ledger.market.errors import Broken, MarketError, Unavailable
@@ -30,7 +32,7 @@ from provider_agent.connections.heartbeat import Heartbeat
 from provider_agent.connections.links import Links
 from provider_agent.connections.log_shipping import LogShipping
 from provider_agent.connections.node_client import Identity, NodeClient
-from provider_agent.directory import Paths, only_one, open_key, replace_file, request_drain
+from provider_agent.directory import Paths, only_one, open_keys, replace_file, request_drain
 from provider_agent.lifecycle.instructions import Instruction
 from provider_agent.lifecycle.lease_state import MS, Pace
 from provider_agent.offers.allocation import Allocation
@@ -71,7 +73,7 @@ _MINED_S: Final = 30.0
 _THREADS: Final = 64
 
 
-def run(directory: Path, password: str, ready: Callable[[], None]) -> None:
+def run(directory: Path, password: Callable[[], str], ready: Callable[[], None]) -> None:
     """Serve the provider of this folder until SIGTERM or SIGINT; running jobs go on, and are found again
     at the next start. SIGUSR1 drains. `ready` is called once the folder is this agent's.
 
@@ -80,18 +82,18 @@ def run(directory: Path, password: str, ready: Callable[[], None]) -> None:
     """
     directory = directory.resolve()
     settings = read_settings(directory)
-    asyncio.run(serve(directory, settings, open_key(directory, password), ready))
+    asyncio.run(serve(directory, settings, open_keys(directory, password), ready))
 
 
-async def serve(directory: Path, settings: ProviderSettings, key: Signer, ready: Callable[[], None]) -> None:
+async def serve(folder: Path, settings: ProviderSettings, keys: Keyring, ready: Callable[[], None]) -> None:
     """The same, in a running event loop of the main thread."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGUSR1, request_drain, directory)
-    paths = Paths(root=directory)
+    loop.add_signal_handler(signal.SIGUSR1, request_drain, folder)
+    paths = Paths(root=folder)
     with only_one(paths.lock), ExitStack() as stack:
         ready()
         store = StateStore(paths.state)
@@ -102,9 +104,11 @@ async def serve(directory: Path, settings: ProviderSettings, key: Signer, ready:
         if policy is None:
             return
         domain = Domain(chain_id=settings.market.chain_id, market=settings.market.address)
+        key = requests_by_session(keys.current, time.time, secrets.token_bytes)
         identity = Identity(domain=domain, key=key, provider=settings.owner)
         async with NodeClient(settings.node, identity, time.time, secrets.randbits) as node:
-            agent = Agent(paths, settings, Links(store=store, chain=client, node=node), identity, policy)
+            links = Links(store=store, chain=client, node=node)
+            agent = Agent(paths, settings, links, identity, policy, keys)
             stack.callback(agent.close)
             await agent.serve(stop)
 
@@ -134,6 +138,7 @@ class Agent:
         links: Links,
         identity: Identity,
         policy: Policy,
+        keys: Keyring,
     ) -> None:
         self._paths = paths
         self._settings = settings
@@ -148,16 +153,11 @@ class Agent:
         self._nudged, self._wished = asyncio.Event(), asyncio.Event()
         self._problems = Problems()
         self._hurry_until = self._resume_by = 0.0
-        self._resumed = False
+        self._resumed = self._connected = False
         self._info: EngineInfo | None = None
-        self._connected = False
         store, chain = links.store, links.chain
-        self._outbox = Outbox(
-            self._books.outbox(self._key.address),
-            chain,
-            self._key,
-            OutboxPolicy(confirmations=settings.market.confirmations),
-        )
+        depth = OutboxPolicy(confirmations=settings.market.confirmations)
+        self._outbox = outboxes_of(keys, self._books.outbox, chain, depth)
         self._sending = asyncio.Lock()
         self._reputation: object = None
         self._policy = policy

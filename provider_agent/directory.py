@@ -8,14 +8,18 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ledger.chain.keys import LocalKey, create_keystore, open_keystore
+from ledger.chain.external_signer import ExternalAccount
+from ledger.chain.key_files import former_keys, open_signer, write_external
+from ledger.chain.keyring import Keyring, keyring
+from ledger.chain.keys import Signer, create_keystore
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, text
 from provider_agent.settings import FILE, Market, settings_from_plain
@@ -86,8 +90,15 @@ class NewProvider:
     owner: Address | None = None
 
 
-def init_provider(directory: Path, new: NewProvider, password: str, entropy: bytes) -> LocalKey:
-    """Make a provider's folder with settings and a new operator key from 32 random bytes.
+def init_provider(
+    directory: Path,
+    new: NewProvider,
+    password: str,
+    entropy: bytes,
+    external: ExternalAccount | None = None,
+) -> Signer:
+    """Make a provider's folder with settings and a new operator key from 32 random bytes, or with an account
+    of an external signer in its place, which needs neither.
 
     `Rejected` where one is there already, or where the settings would not be accepted.
     """
@@ -99,14 +110,25 @@ def init_provider(directory: Path, new: NewProvider, password: str, entropy: byt
     plain = _plain(new)
     settings_from_plain(plain)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = create_keystore(paths.keystore, password, entropy)
+    key: Signer
+    if external is None:
+        key = create_keystore(paths.keystore, password, entropy)
+    else:
+        key = write_external(paths.keystore, external)
     replace_file(paths.settings, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
     return key
 
 
-def open_key(directory: Path, password: str) -> LocalKey:
-    """The operator key of a provider's folder."""
-    return open_keystore(Paths(root=directory).keystore, password)
+def open_key(directory: Path, password: Callable[[], str]) -> Signer:
+    """The operator key of a provider's folder; the password is asked for where there is a keystore."""
+    return open_signer(Paths(root=directory).keystore, password)
+
+
+def open_keys(directory: Path, password: Callable[[], str]) -> Keyring:
+    """The same, with the keys that it succeeded: what they sent may be under way."""
+    keystore, secret = Paths(root=directory).keystore, cache(password)
+    former = (open_signer(path, secret) for path in former_keys(keystore))
+    return keyring(open_signer(keystore, secret), former)
 
 
 def read_status(directory: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ledger.books.mapping import dumps, loads
 from ledger.chain.follower import FollowCursor
+from ledger.chain.typed_data import keccak
 from ledger.market.bid import Bid
 from ledger.market.errors import Unavailable
 from ledger.market.identity import LeaseId, OfferId
@@ -19,6 +20,7 @@ from ledger.market.job import Job, job_from_plain
 from ledger.market.offer import Offer
 from ledger.market.policy import Policy
 from provider_agent.lifecycle.lease_state import LeaseState, Stage
+from provider_agent.usage_lines import UsageLines
 
 T = TypeVar("T")
 _SCHEMA = """
@@ -54,6 +56,7 @@ class StateStore:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_SCHEMA)
+            self.usage_lines = UsageLines(self._db, keccak)
         except (OSError, sqlite3.Error) as exc:
             raise Unavailable(
                 "state-unreadable",

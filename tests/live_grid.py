@@ -29,6 +29,7 @@ from ledger.market.events import LeaseClosed, LeaseOpened, UsageSettled
 from ledger.market.identity import Address, LeaseId, from_text, text
 from node.cli.commands.grid import found
 from node.embedded_chain import PORT_FILE
+from tests.books_url import database_of, make_copy, make_database
 from tests.engine import engine_url
 from tests.short_grid import FINAL, ShortGrid
 
@@ -208,7 +209,7 @@ class LiveGrid(ShortGrid):
         self.kill(*(name for name in (AGENT, NODE) if name in self.processes))
         with self.chain() as client:
             report = audit(client, 0)
-        with open_books(str(self.folder / "node" / "books.sqlite3")) as books:
+        with open_books(self.books_url) as books:
             return [*report.findings, *compare(books, report.state)]
 
     def _has_caught_up(self) -> bool:
@@ -250,6 +251,8 @@ class Template:
     chain_port: int
     node_url: str
     providers: Mapping[str, str]
+    database: str
+    """the books' database on PostgreSQL, "" where they are a file"""
 
 
 def make_template(folder: Path, provider: Mapping[str, str]) -> Template:
@@ -266,8 +269,13 @@ def make_template(folder: Path, provider: Mapping[str, str]) -> Template:
         grid.start_provider(provider)
         grid.open_wallet()
         grid.await_offers(1)
+        grid.kill_all()
         return Template(
-            folder=folder, chain_port=grid.chain_port, node_url=grid.node_url, providers=grid.providers
+            folder=folder,
+            chain_port=grid.chain_port,
+            node_url=grid.node_url,
+            providers=grid.providers,
+            database=database_of(make_copy(grid.database_url)) if grid.database_url else "",
         )
     finally:
         grid.clean()
@@ -294,6 +302,7 @@ def live_grid(
         chain_port=template.chain_port,
         node_url=template.node_url,
         providers=dict(template.providers),
+        database_url=make_database(template.database) if template.database else "",
     )
     try:
         grid.record()

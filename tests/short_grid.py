@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -31,6 +32,7 @@ from node.buying.client import Identity, NodeClient
 from node.buying.nonces import NonceCounter
 from node.buying.profile import read_profile
 from scripts.demonstration.grid import Grid
+from tests.books_url import POSTGRESQL, drop_database, grid_kind, make_database
 from tests.engine import busybox_image, engine_url
 
 PATIENCE_SECONDS = 60.0
@@ -75,6 +77,8 @@ class ShortGrid(Grid):
     chain_port: int = 0
     providers: dict[str, str] = field(default_factory=dict)
     """accounts by the provider's name"""
+    database_url: str = ""
+    """where the node's books are on PostgreSQL, once it was started; "" where they are a file"""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -83,6 +87,11 @@ class ShortGrid(Grid):
     @property
     def chain_folder(self) -> Path:
         return self.folder / "node" / "chain"
+
+    @property
+    def books_url(self) -> str:
+        """Where the node's books are."""
+        return self.database_url or str(self.folder / "node" / "books.sqlite3")
 
     @property
     def rpc_url(self) -> str:
@@ -104,7 +113,7 @@ class ShortGrid(Grid):
         port = str(urlsplit(self.node_url).port if self.node_url else 0)
         (self.folder / "node" / "node.url").unlink(missing_ok=True)
         where = ("--dir", str(self.folder / "node"), "--port", port)
-        self._start("node", "node", "run", *where, *self._chain_options(), *self.options)
+        self._start("node", "node", "run", *where, *self._books(), *self._chain_options(), *self.options)
         self.node_url = self._await_file("node", self.folder / "node" / "node.url")
         self.bingwang("join", self.node_url)
         if self.foreign:
@@ -252,6 +261,8 @@ class ShortGrid(Grid):
     def clean(self) -> None:
         """Stop everything; remove containers, mounts and loop devices that killed agents left."""
         self.stop()
+        if self.database_url:
+            drop_database(self.database_url)
         for account in self.providers.values():
             mine = _docker("ps", "-aq", "--filter", f"label=bingwang.agent={account}").split()
             if mine:
@@ -260,6 +271,20 @@ class ShortGrid(Grid):
         for mount in mounts:
             if mount.startswith(str(self.folder)):
                 subprocess.run(["umount", mount], check=True)
+
+    def readable_books(self, copy: Path) -> str:
+        """The node's books for an auditor, while the node writes them: a file is copied to `copy`."""
+        if self.database_url:
+            return self.database_url
+        with closing(sqlite3.connect(self.books_url)) as node, closing(sqlite3.connect(copy)) as kept:
+            node.backup(kept)
+        return str(copy)
+
+    def _books(self) -> tuple[str, ...]:
+        if grid_kind() != POSTGRESQL:
+            return ()
+        self.database_url = self.database_url or make_database()
+        return ("--books", self.database_url)
 
     def _chain_options(self) -> tuple[str, ...]:
         if not self.foreign:

@@ -1,27 +1,30 @@
 """What readers ask of accounts: money, stake, delegates, and the rules of the market that they are in."""
 
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from sqlmodel import Session, col, select
+from sqlalchemy import RowMapping
+from sqlmodel import Session, col, or_, select
 
+from ledger.books import accounts
 from ledger.books.mapping import loads
-from ledger.books.rows import MarketRow, PostingRow, StakeRow
-from ledger.books.tables import (
-    BalanceRecord,
-    DelegationRecord,
-    EpochRecord,
-    LeaseRecord,
-    MarketRecord,
-    PostingRecord,
-    StakeRecord,
+from ledger.books.money_tables import (
+    TOTALS,
+    AccountRecord,
+    HoldRecord,
+    TransferRecord,
+    UnlockRecord,
+    join,
 )
+from ledger.books.rows import AccountTotals, MarketRow, StakeRow, TransferRow
+from ledger.books.tables import DelegationRecord, EpochRecord, MarketRecord
 from ledger.market.delegation import Delegation, Role
-from ledger.market.identity import Address
-from ledger.market.lifecycle import LeaseState
+from ledger.market.identity import Address, LeaseId, from_text
 from ledger.market.policy import Policy
 
+NOTHING = AccountTotals(debits_pending=0, debits_posted=0, credits_pending=0, credits_posted=0)
+_TABLE = AccountRecord.metadata.tables["accounts"]
+_TOTALS = tuple(_TABLE.c[f"{total}_{half}"] for total in TOTALS for half in ("high", "low"))
 Open = Callable[[], AbstractContextManager[Session]]
 
 
@@ -33,27 +36,49 @@ class AccountQueries:
 
     def balance(self, account: Address) -> int:
         """What an account may withdraw, stake or spend."""
-        with self._open() as session:
-            record = session.get(BalanceRecord, account)
-            return 0 if record is None else record.amount
+        return self.totals(accounts.balance(account)).available
 
     def balances(self) -> dict[Address, int]:
         """Every account's balance."""
         with self._open() as session:
-            records = session.exec(select(BalanceRecord)).all()
-            return {Address(record.account): record.amount for record in records}
+            return {owner: totals.available for owner, totals in _owned(session, "balance").items()}
+
+    def totals(self, name: str) -> AccountTotals:
+        """The sums of an account named as `ledger.books.accounts` does; zeros for one without transfers."""
+        with self._open() as session:
+            return _totals_of(session, name)
+
+    def all_totals(self) -> dict[str, AccountTotals]:
+        """The sums of every account that ever moved, by its name."""
+        with self._open() as session:
+            rows = session.connection().execute(select(AccountRecord.name, *_TOTALS)).all()
+            return {row.name: _totals(row._mapping) for row in rows}
+
+    def holds(self) -> dict[str, int]:
+        """What is left of each hold, in base units."""
+        with self._open() as session:
+            rows = session.exec(select(HoldRecord.name, HoldRecord.high, HoldRecord.low)).all()
+            return {name: join(high, low) for name, high, low in rows}
 
     def stake(self, account: Address) -> StakeRow:
         """The account's stake: free, locked by open leases, and asked back."""
         with self._open() as session:
-            record = session.get(StakeRecord, account) or StakeRecord(account=account)
-            return _stake_row(record, _locks(session, account)[account])
+            record = session.get(UnlockRecord, account)
+            return _stake_row(
+                _totals_of(session, accounts.stake(account)),
+                _totals_of(session, accounts.unstaking(account)),
+                None if record is None else record.at,
+            )
 
     def stakes(self) -> dict[Address, StakeRow]:
         """The stake of every account that ever had one."""
         with self._open() as session:
-            records, locks = session.exec(select(StakeRecord)).all(), _locks(session)
-            return {Address(record.account): _stake_row(record, locks[record.account]) for record in records}
+            staked, queued = _owned(session, "stake"), _owned(session, "unstaking")
+            unlocks = dict(session.exec(select(UnlockRecord.account, UnlockRecord.at)).all())
+        return {
+            owner: _stake_row(staked.get(owner, NOTHING), queued.get(owner, NOTHING), unlocks.get(owner))
+            for owner in staked.keys() | queued.keys()
+        }
 
     def delegation(self, account: Address, key: Address) -> Delegation | None:
         """What a key may do for an account; None where it may do nothing."""
@@ -89,13 +114,15 @@ class AccountQueries:
                 paused_until=record.paused_until,
             )
 
-    def postings(self, account: str | None = None) -> list[PostingRow]:
-        """The legs of one account, named as `ledger.books.accounts` does, or of all."""
-        query = select(PostingRecord)
+    def transfers(self, account: str | None = None, lease: LeaseId | None = None) -> list[TransferRow]:
+        """The transfers from or to one account, of one lease, or all, in their order."""
+        query = select(TransferRecord).order_by(col(TransferRecord.id))
         if account is not None:
-            query = query.where(PostingRecord.account == account)
+            query = query.where(or_(TransferRecord.debit == account, TransferRecord.credit == account))
+        if lease is not None:
+            query = query.where(TransferRecord.lease == lease)
         with self._open() as session:
-            return [_posting_row(record) for record in session.exec(query).all()]
+            return [_transfer_row(record) for record in session.exec(query).all()]
 
     def epoch_of(self, account: Address) -> int:
         """The account's epoch; what it signed under an earlier one is void."""
@@ -109,20 +136,31 @@ def epoch(session: Session, account: bytes) -> int:
     return 0 if record is None else record.epoch
 
 
-def _locks(session: Session, provider: bytes | None = None) -> dict[bytes, int]:
-    """What open leases lock of each provider's stake, or of one; 0 for others."""
-    query = select(LeaseRecord.provider, LeaseRecord.lock).where(LeaseRecord.state == LeaseState.ACTIVE.value)
-    if provider is not None:
-        query = query.where(LeaseRecord.provider == provider)
-    locks: dict[bytes, int] = defaultdict(int)
-    for account, lock in session.exec(query).all():
-        locks[account] += lock
-    return locks
+def _totals_of(session: Session, name: str) -> AccountTotals:
+    query = select(*_TOTALS).where(AccountRecord.name == name)
+    row = session.connection().execute(query).one_or_none()
+    return NOTHING if row is None else _totals(row._mapping)
 
 
-def _stake_row(record: StakeRecord, locked: int) -> StakeRow:
+def _owned(session: Session, kind: str) -> dict[Address, AccountTotals]:
+    """The accounts of this kind, by their owner."""
+    query = select(AccountRecord.name, *_TOTALS).where(col(AccountRecord.name).startswith(f"{kind}:"))
+    return {
+        Address(from_text(row.name.partition(":")[2], 20)): _totals(row._mapping)
+        for row in session.connection().execute(query)
+    }
+
+
+def _totals(row: RowMapping) -> AccountTotals:
+    return AccountTotals(**{name: join(row[f"{name}_high"], row[f"{name}_low"]) for name in TOTALS})
+
+
+def _stake_row(staked: AccountTotals, queued: AccountTotals, unlock_at: int | None) -> StakeRow:
     return StakeRow(
-        free=record.free, locked=locked, unstaking=record.queued, unlock_at=record.unlock_at or None
+        free=staked.available,
+        locked=staked.debits_pending,
+        unstaking=queued.available,
+        unlock_at=unlock_at,
     )
 
 
@@ -132,11 +170,21 @@ def _delegation(record: DelegationRecord) -> Delegation:
     )
 
 
-def _posting_row(record: PostingRecord) -> PostingRow:
-    return PostingRow(
+def _transfer_row(record: TransferRecord) -> TransferRow:
+    return TransferRow(
+        id=record.id,
+        kind=accounts.Kind(record.kind),
+        purpose=accounts.Purpose(record.purpose),
+        debit=record.debit,
+        credit=record.credit,
+        amount=join(record.high, record.low),
+        hold=record.hold,
+        reverses=record.reverses,
+        lease=None if record.lease is None else LeaseId(record.lease),
         block=record.block_hash,
+        block_number=record.block_number,
+        at=record.at,
         log_index=record.log_index,
         leg=record.leg,
-        account=record.account,
-        amount=record.amount,
+        transaction=record.transaction_hash,
     )

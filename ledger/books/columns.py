@@ -5,15 +5,18 @@ rounded or refused; text is exact on every database, and an operator can read an
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Dialect, String
+from sqlalchemy import BigInteger, Dialect, Integer, String
 from sqlalchemy.types import TypeDecorator
 
 from ledger.market.errors import Broken
 from ledger.market.identity import text
 
 T = TypeVar("T")
+
+WHOLE: Final = BigInteger().with_variant(Integer(), "sqlite")
+"""A number of at most 63 bits. SQLite's INTEGER has them all, and only under that name numbers its rows."""
 
 
 class Hex(TypeDecorator[bytes]):
@@ -40,6 +43,16 @@ class Wide(TypeDecorator[int]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> int | None:  # noqa: ANN401 - driver value
         return None if value is None else _read(value, int)
+
+
+class Prose(TypeDecorator[str]):
+    """What somebody else wrote. PostgreSQL stores no NUL in a text, so one is kept as U+FFFD on both."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _read(stored: str, parse: Callable[[str], T]) -> T:

@@ -5,63 +5,110 @@ or never written shows, whoever changed it. Beyond the chain's own figures, ever
 against a replay of the journal (`ledger.books.replica`), which names the one posting behind a wrong sum.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+
+from sqlmodel import Session
 
 from ledger.books import accounts
 from ledger.books.books import Books
+from ledger.books.kept import Hash, changed_documents, moved_cursor
+from ledger.books.logged import unlike_the_chain
 from ledger.books.queries import Queries
 from ledger.books.replica import deviations
 from ledger.books.rows import ABSENT, Difference, LeaseRow
 from ledger.market.delegation import Delegation
-from ledger.market.errors import Broken
+from ledger.market.errors import MarketError
+from ledger.market.events import Logged
 from ledger.market.identity import Address, text
 from ledger.market.lease import UsageClaim
 from ledger.market.lifecycle import LeaseState
 from ledger.market.state import MarketState
 
+Check = Callable[[Session], list[Difference]]
 
-def compare(books: Books, state: MarketState) -> list[Difference]:
-    """Every figure in which the books differ from the chain; empty where they agree to the base unit."""
+
+def compare(
+    books: Books,
+    state: MarketState,
+    logged: Sequence[Logged] | None = None,
+    keccak: Hash | None = None,
+) -> list[Difference]:
+    """Every figure in which the books differ from the chain; empty where they agree to the base unit.
+
+    `state` and `logged` are the chain's up to the books' cursor; without `logged` neither events nor the
+    cursor are looked at one by one, without `keccak` documents are not checked against their names.
+    """
+    checks: list[Check] = [
+        deviations,
+        lambda session: _against_chain(Queries(lambda: nullcontext(session)), state),
+    ]
+    if logged is not None:
+        checks += [
+            lambda session: list(unlike_the_chain(session, logged)),
+            lambda session: list(moved_cursor(session)),
+        ]
+    if keccak is not None:
+        checks.append(lambda session: list(changed_documents(session, keccak)))
     with books.reading() as session:
-        tampered = deviations(session)
+        return list(dict.fromkeys(_checked(session, checks)))
+
+
+def _checked(session: Session, checks: Sequence[Check]) -> list[Difference]:
+    """What all checks found; one that fails on what it reads counts where no other found anything."""
+    found: list[Difference] = []
+    failed: list[MarketError] = []
+    for check in checks:
         try:
-            against_chain = _against_chain(Queries(lambda: nullcontext(session)), state)
-        except Broken:
-            if not tampered:
-                raise
-            against_chain = []
-    return list(dict.fromkeys([*against_chain, *tampered]))
+            found += check(session)
+        except MarketError as error:
+            failed.append(error)
+    if failed and not found:
+        raise failed[0]
+    return found
 
 
 def _against_chain(queries: Queries, state: MarketState) -> list[Difference]:
     return [
-        *_balances(queries, state),
-        *_stakes(queries, state),
+        *_accounts(queries, state),
+        *_holds(queries, state),
+        *_unlocks(queries, state),
         *_delegations(queries, state),
         *_market(queries, state),
         *_leases(queries, state),
         *_offers(queries, state),
-        *_sums(queries, state),
     ]
 
 
-def _balances(queries: Queries, state: MarketState) -> Iterator[Difference]:
-    ours = {text(account): amount for account, amount in queries.balances().items()}
-    chain = {text(account): amount for account, amount in state.balances.items()}
-    return _amounts("balances", "amount", ours, chain)
+def _accounts(queries: Queries, state: MarketState) -> Iterator[Difference]:
+    """What each account may use, by its transfers; wallets are outside the market."""
+    ours = {
+        name: totals.available
+        for name, totals in queries.all_totals().items()
+        if not name.startswith("wallet:")
+    }
+    chain = {accounts.balance(account): amount for account, amount in state.balances.items()}
+    chain |= {accounts.stake(account): amount for account, amount in state.stakes.items()}
+    chain |= {accounts.unstaking(account): amount for account, (amount, _) in state.unstaking.items()}
+    chain |= {accounts.FEES: sum(state.unpaid_fees.values()), accounts.BURNED: state.burned}
+    return _amounts("accounts", "available", ours, chain)
 
 
-def _stakes(queries: Queries, state: MarketState) -> Iterator[Difference]:
-    ours = {text(account): row for account, row in queries.stakes().items()}
-    free = {text(account): amount for account, amount in state.stakes.items()}
-    queued = {text(account): amount for account, (amount, _) in state.unstaking.items()}
-    unlock = {text(account): moment for account, (_, moment) in state.unstaking.items()}
-    yield from _amounts("stakes", "free", {name: row.free for name, row in ours.items()}, free)
-    yield from _amounts("stakes", "queued", {name: row.unstaking for name, row in ours.items()}, queued)
-    moments = {name: row.unlock_at or 0 for name, row in ours.items()}
-    yield from _amounts("stakes", "unlock_at", moments, unlock)
+def _holds(queries: Queries, state: MarketState) -> Iterator[Difference]:
+    chain: dict[str, int] = {}
+    for lease, one in state.leases.items():
+        chain[accounts.escrow(lease)] = one.escrow - one.paid
+        chain[accounts.lock(lease)] = state.lock_for(one.escrow)
+        if one.claim is not None:
+            chain[accounts.bond(lease, "provider")] = one.claim.provider_bond
+            chain[accounts.bond(lease, "buyer")] = one.claim.buyer_bond
+    return _amounts("holds", "left", queries.holds(), chain)
+
+
+def _unlocks(queries: Queries, state: MarketState) -> Iterator[Difference]:
+    ours = {text(account): row.unlock_at or 0 for account, row in queries.stakes().items()}
+    chain = {text(account): moment for account, (_, moment) in state.unstaking.items()}
+    return _amounts("unlocks", "at", ours, chain)
 
 
 def _delegations(queries: Queries, state: MarketState) -> Iterator[Difference]:
@@ -165,24 +212,6 @@ def _offers(queries: Queries, state: MarketState) -> Iterator[Difference]:
     ours = {text(row.id): row.used.pack() for row in queries.offers()}
     chain = {text(offer): state.used[offer].pack() for offer in state.offers}
     return _amounts("offers", "used", ours, chain)
-
-
-def _sums(queries: Queries, state: MarketState) -> Iterator[Difference]:
-    """Each account's sum of postings against the chain; wallets are outside the market."""
-    ours: dict[str, int] = defaultdict(int)
-    for row in queries.postings():
-        if not row.account.startswith("wallet:"):
-            ours[row.account] += row.amount
-    chain = {accounts.balance(account): amount for account, amount in state.balances.items()}
-    chain |= {accounts.stake(account): amount for account, amount in state.stakes.items()}
-    chain |= {accounts.unstaking(account): amount for account, (amount, _) in state.unstaking.items()}
-    for lease, one in state.leases.items():
-        chain[accounts.escrow(lease)] = one.escrow - one.paid
-        chain[accounts.lock(lease)] = state.lock_for(one.escrow)
-        if one.claim is not None:
-            chain[accounts.bond(lease)] = one.claim.provider_bond + one.claim.buyer_bond
-    chain |= {accounts.FEES: sum(state.unpaid_fees.values()), accounts.BURNED: state.burned}
-    return _amounts("postings", "sum", ours, chain)
 
 
 def _amounts(

@@ -1,110 +1,129 @@
-"""The one place that knows which database it is: pragmas, triggers, transaction modes, vendor errors.
-
-SQLite in WAL mode with synchronous=FULL: a commit that returned is on the disk, readers never wait for
-the writer, and the writer takes its lock at the start, so that it cannot fail half way on a lock.
-"""
+"""The one place that knows which database it is: engines by URL, and the vendor's errors as the market's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
-from sqlmodel import SQLModel
+from sqlalchemy import URL, Engine, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
+from ledger.books import postgresql, sqlite
+from ledger.books.election import Seat
+from ledger.books.schema import bring_to_head
 from ledger.market.errors import Broken, Unavailable
 
-BUSY_TIMEOUT_MS: Final = 10_000
-_PRAGMAS: Final = (
-    "journal_mode=WAL",
-    "synchronous=FULL",
-    "foreign_keys=ON",
-    f"busy_timeout={BUSY_TIMEOUT_MS}",
-)
-_APPEND_ONLY: Final = tuple(
-    f"CREATE TRIGGER IF NOT EXISTS journal_no_{verb.lower()} BEFORE {verb} ON journal "
-    "BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
-    for verb in ("UPDATE", "DELETE")
-)
+_POSTGRESQL: Final = ("postgresql", "postgres")
+_RAISED_BY_A_RULE: Final = "P0001"
 
 
-def open_engine(url: str) -> Engine:
-    """An engine on the SQLite file of `url` (`sqlite:///path`, or a bare path), its tables made."""
-    address = url if "://" in url else f"sqlite:///{url}"
-    if not address.startswith("sqlite:///"):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """Engines on one database, its tables at the newest revision."""
+
+    reading: Engine
+    """each transaction sees one committed moment"""
+    writing: Engine
+    """a transaction has the writer's lock from its start"""
+    seat: Seat
+
+    def close(self) -> None:
+        """Close every connection, and give the writer's place back."""
+        self.reading.dispose()
+        self.writing.dispose()
+
+
+def open_database(url: str) -> Database:
+    """The database of `url` (a path, `sqlite:///path` or `postgresql://…`), at the newest revision."""
+    address = _address(url)
+    seat = Seat()
+    with translated():
+        if address.drivername in _POSTGRESQL:
+            reading, writing = postgresql.connect(address, seat)
+            changing = postgresql.schema_engine(address)
+        else:
+            reading, writing = sqlite.connect(address.database or "")
+            changing = writing
+        database = Database(reading=reading, writing=writing, seat=seat)
+        try:
+            bring_to_head(reading, changing)
+        except BaseException:
+            database.close()
+            raise
+        finally:
+            if changing is not writing:
+                changing.dispose()
+    return database
+
+
+def open_engine(path: str) -> Engine:
+    """An engine on the SQLite file at `path`, its tables made."""
+    return open_database(path).reading
+
+
+def is_shared(url: str) -> bool:
+    """Whether several processes may open these books at once, one of them to write."""
+    return _address(url).drivername in _POSTGRESQL
+
+
+def _address(url: str) -> URL:
+    if "://" not in url:
+        return URL.create("sqlite", database=url)
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        address = None
+    if address is None or address.drivername not in ("sqlite", *_POSTGRESQL) or not address.database:
         raise Unavailable(
             "unknown-database",
-            "Books are kept in SQLite alone by this release.",
-            "Give a path or sqlite:///path.",
+            "Books are kept in SQLite or in PostgreSQL.",
+            "Give a path, sqlite:///path or postgresql://user@host/database.",
         )
-    _make_folder(Path(address.removeprefix("sqlite:///")).parent)
-    with translated():
-        engine = create_engine(address, connect_args={"check_same_thread": False})
-        event.listen(engine, "connect", _on_connect)
-        event.listen(engine, "begin", _on_begin)
-        try:
-            _create(engine)
-        except BaseException:
-            engine.dispose()
-            raise
-    return engine
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Unavailable(
-            "books-unavailable",
-            f"The books' folder cannot be made: {error}.",
-            "Check the path and its rights.",
-        ) from error
-
-
-def writer(engine: Engine) -> Engine:
-    """The same engine, whose transactions take the write lock at their start."""
-    return engine.execution_options(writer=True)
-
-
-def _create(engine: Engine) -> None:
-    with writer(engine).begin() as connection:
-        SQLModel.metadata.create_all(connection)
-        for trigger in _APPEND_ONLY:
-            connection.exec_driver_sql(trigger)
-
-
-def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
-    connection.isolation_level = None
-    for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _on_begin(connection: Connection) -> None:
-    mode = "IMMEDIATE" if connection.get_execution_options().get("writer") else "DEFERRED"
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    return address
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """The database's errors as the market's: a broken rule is `Broken`, a busy disk `Unavailable`."""
+    """The database's errors as the market's: a broken rule is `Broken`, no answer `Unavailable`."""
     try:
         yield
-    except IntegrityError as error:
-        raise Broken(
-            "books-invariant",
-            f"The books refused a write: {error.orig}.",
-            "Stop the node and run an audit.",
-        ) from error
-    except OperationalError as error:
+    except (IntegrityError, DataError) as error:
+        raise _refused(error) from error
+    except (OperationalError, InterfaceError) as error:
         raise Unavailable(
             "books-unavailable",
-            f"The books do not answer: {error.orig}.",
-            "Check the disk and that one node alone uses this file.",
+            f"The books do not answer: {_said(error)}.",
+            "Check that the disk has room, or that the database server runs.",
+        ) from error
+    except PoolExhausted as error:
+        raise Unavailable(
+            "books-busy", "Too many readers are at the books at once.", "Try again in a moment."
         ) from error
     except DatabaseError as error:
+        if getattr(error.orig, "sqlstate", None) == _RAISED_BY_A_RULE:
+            raise _refused(error) from error
         raise Broken(
             "books-damaged",
-            f"The books cannot be read: {error.orig}.",
+            f"The books cannot be read: {_said(error)}.",
             "Restore them from a copy, or delete them and follow the chain again.",
         ) from error
+
+
+def _refused(error: DBAPIError) -> Broken:
+    return Broken(
+        "books-invariant", f"The books refused a write: {_said(error)}.", "Stop the node and run an audit."
+    )
+
+
+def _said(error: DBAPIError) -> str:
+    """The driver's first line; what follows repeats the statement."""
+    return (str(error.orig).splitlines() or [type(error.orig).__name__])[0].rstrip(".")

@@ -10,6 +10,7 @@ from hashlib import sha256
 
 from sqlmodel import Session, col, func, select
 
+from ledger.books.journal_chain import BEGINNING, digest_of
 from ledger.books.mapping import dumps, fact_from
 from ledger.books.tables import BlockRecord, JournalEntry
 from ledger.market.facts import (
@@ -44,11 +45,14 @@ def slot_of(fact: Fact) -> str:
             return f"plan {text(gang.members[0].lease)}"
         case PlanFailed(lease=lease):
             return f"plan {text(lease)}"
-        case UsageReported(lease=lease, milliseconds=milliseconds, last=last):
+        case UsageReported(lease=lease, milliseconds=milliseconds, last=last, sequence=None):
             return f"usage {text(lease)} {milliseconds} {last}"
+        case UsageReported(lease=lease, sequence=sequence):
+            return f"usage {text(lease)} line {sequence}"
         case ReceiptCosigned(signed=signed):
             receipt = signed.receipt
-            return f"receipt {text(receipt.lease)} {receipt.milliseconds} {receipt.last}"
+            said = f"{receipt.milliseconds} {receipt.last} {text(receipt.evidence)}"
+            return f"receipt {text(receipt.lease)} {said}"
         case JobReported(lease=lease):
             return f"report {text(lease)} {_content(fact)}"
         case AgentLost(lease=lease):
@@ -82,7 +86,8 @@ def repeat_of(session: Session, fact: Fact) -> int | None:
             known = session.get(BlockRecord, block.hash)
             return None if known is None else known.seq
         case ChainRewound(to=block):
-            above = session.exec(select(BlockRecord).where(BlockRecord.number > block.number)).first()
+            query = select(BlockRecord.seq).where(BlockRecord.number > block.number).limit(1)
+            above = session.exec(query).first()
             return None if above is not None else last_seq(session)
         case _:
             newest = _newest(session, slot_of(fact))
@@ -93,16 +98,19 @@ def repeat_of(session: Session, fact: Fact) -> int | None:
 
 def _newest(session: Session, slot: str) -> JournalEntry | None:
     query = select(JournalEntry).where(JournalEntry.slot == slot)
-    return session.exec(query.order_by(col(JournalEntry.seq).desc())).first()
+    return session.exec(query.order_by(col(JournalEntry.seq).desc()).limit(1)).first()
 
 
 def append(session: Session, fact: Fact) -> int:
-    """Write a fact at the end; its number."""
-    entry = JournalEntry(at=_moment(fact), kind=type(fact).__name__, slot=slot_of(fact), body=dumps(fact))
+    """Write a fact at the end; its number, which follows the newest one's without a gap."""
+    newest = select(JournalEntry.seq, JournalEntry.digest).order_by(col(JournalEntry.seq).desc()).limit(1)
+    before, previous = session.exec(newest).first() or (0, BEGINNING)
+    assert before is not None
+    seq, at, kind, slot, body = before + 1, _moment(fact), type(fact).__name__, slot_of(fact), dumps(fact)
+    digest = digest_of(previous, seq, at, kind, slot, body)
+    entry = JournalEntry(seq=seq, at=at, kind=kind, slot=slot, body=body, digest=digest)
     session.add(entry)
     session.flush()
-    assert entry.seq is not None
-    seq = entry.seq
     session.expunge(entry)
     return seq
 

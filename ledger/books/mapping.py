@@ -7,7 +7,7 @@ member of a union carries its class name under `kind`. Integers stay integers of
 
 import json
 from collections.abc import Callable, Hashable
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from types import UnionType
@@ -119,13 +119,22 @@ def _scalar_decoder(kind: type) -> Decode:
 
 
 def _dataclass_decoder(kind: type) -> Decode:
+    """A field that has a default may be absent: what an earlier release wrote does not have it."""
     hints = get_type_hints(kind)
     decoders = {name: _decoder(hints[name]) for name in _names(kind)}
+    optional = {item.name for item in fields(kind) if _has_default(item)}
 
     def decode(plain: Plain) -> Any:  # noqa: ANN401 - an instance of `kind`
-        return kind(**{name: decoder(plain[name]) for name, decoder in decoders.items()})
+        missing = optional - plain.keys()
+        return kind(
+            **{name: decoder(plain[name]) for name, decoder in decoders.items() if name not in missing}
+        )
 
     return decode
+
+
+def _has_default(item: "Field[Any]") -> bool:
+    return item.default is not MISSING or item.default_factory is not MISSING
 
 
 def _union_decoder(members: tuple[Any, ...]) -> Decode:

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from ledger.books.account_queries import AccountQueries, epoch
 from ledger.books.journal import replay
-from ledger.books.mapping import event_from, instruction_from, loads
+from ledger.books.mapping import instruction_from, loads
 from ledger.books.projections.lease_money import claim_of
 from ledger.books.rows import (
     EventRow,
@@ -31,8 +31,8 @@ from ledger.books.tables import (
     LeaseRecord,
     OfferRecord,
     OutputRecord,
-    UsageRecord,
 )
+from ledger.books.usage_queries import UsageQueries, event_row
 from ledger.market.bid import SignedBid
 from ledger.market.events import BlockRef
 from ledger.market.facts import Alternative, Draw, Fact, JobPhase, OutputFile, UsageReported
@@ -49,7 +49,7 @@ _UNOPENED = (JobState.RESTING, JobState.OPENING)
 _MOVES = ("LeaseOpened", "UsageSettled", "LeaseTerminated", "LeaseClosed")
 
 
-class Queries(AccountQueries):
+class Queries(AccountQueries, UsageQueries):
     """Read models. `None` or an empty answer means that the books do not know it."""
 
     def job(self, job: BidId) -> JobRow | None:
@@ -125,12 +125,6 @@ class Queries(AccountQueries):
         """The leases that hold capacity: planned, or open on chain."""
         return self.leases(states=(LeaseState.PLANNED, LeaseState.ACTIVE))
 
-    def usage(self, lease: LeaseId) -> list[UsageReported]:
-        """Every usage line of a lease, in the order of arrival."""
-        query = select(UsageRecord.body).where(UsageRecord.lease == lease).order_by(col(UsageRecord.seq))
-        with self._open() as session:
-            return [loads(UsageReported, body) for body in session.exec(query).all()]
-
     def offer(self, offer: OfferId) -> OfferRow | None:
         """One registered offer."""
         with self._open() as session:
@@ -162,7 +156,7 @@ class Queries(AccountQueries):
         """Market events with a number above `after`, in order, rewound ones included and marked."""
         query = select(EventRecord).where(EventRecord.seq > after).order_by(col(EventRecord.seq)).limit(limit)
         with self._open() as session:
-            return [_event_row(record) for record in session.exec(query).all()]
+            return [event_row(record) for record in session.exec(query).all()]
 
     def intent(self, key: str) -> IntentRow | None:
         """One wish by its key."""
@@ -374,18 +368,4 @@ def _intent_row(record: IntentRecord) -> IntentRow:
         state=IntentState(record.state),
         detail=record.detail,
         created_at=record.created_at,
-    )
-
-
-def _event_row(record: EventRecord) -> EventRow:
-    block = BlockRef(
-        number=record.block_number, hash=record.block_hash, parent=record.block_parent, at=record.block_at
-    )
-    return EventRow(
-        seq=record.seq,
-        event=event_from(record.body),
-        block=block,
-        log_index=record.log_index,
-        transaction=record.transaction_hash,
-        rewound=record.rewound,
     )

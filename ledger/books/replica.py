@@ -10,15 +10,22 @@ from sqlmodel import Session, SQLModel
 
 from ledger.books.engine import open_engine
 from ledger.books.journal import replay
+from ledger.books.journal_chain import broken_links
 from ledger.books.projections.project import project_all
 from ledger.books.rows import ABSENT, Difference
-from ledger.books.tables import PROJECTIONS
+from ledger.books.tables import PROJECTIONS, JournalEntry
 
 Cells = dict[str, object]
 
 
 def deviations(session: Session) -> list[Difference]:
-    """Every cell of a derived table that is not what the journal makes it."""
+    """Every changed entry of the journal; where there is none, every cell of a derived table that is not what
+    the journal makes it. A changed journal judges nothing else."""
+    broken = list(broken_links(session.connection(), _table(JournalEntry)))
+    return broken or _against_replay(session)
+
+
+def _against_replay(session: Session) -> list[Difference]:
     with TemporaryDirectory(prefix="bingwang-audit-") as folder:
         engine = open_engine(str(Path(folder) / "replica.db"))
         try:
@@ -30,7 +37,7 @@ def deviations(session: Session) -> list[Difference]:
 
 
 def _differing(model: type[SQLModel], session: Session, replica: Session) -> Iterator[Difference]:
-    table: Table = model.metadata.tables[str(model.__tablename__)]
+    table = _table(model)
     ours, meant = _rows(table, session), _rows(table, replica)
     for row in sorted(ours.keys() | meant.keys()):
         mine, theirs = ours.get(row), meant.get(row)
@@ -42,6 +49,10 @@ def _differing(model: type[SQLModel], session: Session, replica: Session) -> Ite
                 yield Difference(
                     table=table.name, row=row, field=name, ours=str(value), chain=str(theirs[name])
                 )
+
+
+def _table(model: type[SQLModel]) -> Table:
+    return model.metadata.tables[str(model.__tablename__)]
 
 
 def _rows(table: Table, session: Session) -> dict[str, Cells]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ledger.books.accounts import Kind, Purpose
 from ledger.market.bid import Bid, SignedBid
 from ledger.market.events import BlockRef, MarketEvent
 from ledger.market.facts import Alternative, Draw, JobPhase, OutputFile, UsageReported
@@ -167,15 +168,51 @@ class IntentRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PostingRow:
-    """One leg of a money move: `amount` base units into (negative: out of) `account`, which is
-    `wallet:0x…` outside the market, or one of `ledger.books.accounts` in it."""
+class TransferRow:
+    """One transfer: `amount` base units from the account `debit` to `credit`, named as
+    `ledger.books.accounts` does. (`block`, `log_index`, `leg`) is the event's move that it posts; `reverses`
+    is the number of the transfer that it takes back, because that one's block vanished."""
 
+    id: int
+    kind: Kind
+    purpose: Purpose
+    debit: str
+    credit: str
+    amount: int
+    hold: str | None
+    reverses: int | None
+    lease: LeaseId | None
     block: bytes
+    block_number: int
+    at: int
     log_index: int
     leg: int
-    account: str
-    amount: int
+    transaction: bytes
+
+    @property
+    def posted(self) -> bool:
+        """Whether money went from one account to the other, rather than was held or given back."""
+        return self.kind in (Kind.DIRECT, Kind.POST)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountTotals:
+    """An account's sums in base units; a hold is pending until it is posted or void."""
+
+    debits_pending: int
+    debits_posted: int
+    credits_pending: int
+    credits_posted: int
+
+    @property
+    def posted(self) -> int:
+        """What it has, its holds included."""
+        return self.credits_posted - self.debits_posted
+
+    @property
+    def available(self) -> int:
+        """What it has and may use."""
+        return self.posted - self.debits_pending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

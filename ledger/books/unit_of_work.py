@@ -10,11 +10,12 @@ from sqlmodel import Session, select
 
 from ledger.books.journal import append, repeat_of
 from ledger.books.mapping import dumps
+from ledger.books.outbox import reopen_above
 from ledger.books.projections.project import project
 from ledger.books.queries import Queries
 from ledger.books.tables import CursorRecord, DocumentRecord, IntentRecord
 from ledger.market.events import BlockRef
-from ledger.market.facts import Fact
+from ledger.market.facts import ChainRewound, Fact
 from ledger.market.identity import Digest
 from ledger.market.instructions import Instruction
 from ledger.market.outbox import IntentState
@@ -29,7 +30,12 @@ class Unit:
         """reads that see what this unit wrote"""
 
     def record(self, fact: Fact) -> int:
-        """Journal a fact and move the projections; its number, the earlier one's where it is a repeat."""
+        """Journal a fact and move the projections; its number, the earlier one's where it is a repeat.
+
+        What the outbox saw in blocks that vanish is in flight again at the same moment.
+        """
+        if isinstance(fact, ChainRewound):
+            reopen_above(self._session, fact.to.number)
         known = repeat_of(self._session, fact)
         if known is not None:
             return known

@@ -41,6 +41,8 @@ class AuditReport:
     token_balance: int
     unsolicited: int
     findings: tuple[Finding, ...]
+    logged: tuple[Logged, ...] = field(default=(), repr=False)
+    """every event up to `block`, in order"""
 
     @property
     def sound(self) -> bool:
@@ -85,11 +87,12 @@ def audit(
     return AuditReport(
         block=block,
         state=reading.state,
-        events=reading.events,
+        events=len(reading.logged),
         held=reading.state.held(),
         token_balance=token_balance,
         unsolicited=reading.unsolicited,
         findings=tuple(findings),
+        logged=tuple(reading.logged),
     )
 
 
@@ -107,7 +110,7 @@ class _Reading:
     """The market as far as its events were read; `keys` are all that ever were delegates."""
 
     state: MarketState = field(default_factory=MarketState)
-    events: int = 0
+    logged: list[Logged] = field(default_factory=list)
     deposited: int = 0
     arrived: int = 0
     keys: set[tuple[Address, Address]] = field(default_factory=set)
@@ -117,7 +120,7 @@ class _Reading:
         return self.arrived - self.deposited
 
     def take(self, logged: Logged) -> None:
-        self.events += 1
+        self.logged.append(logged)
         self.state.apply(logged.event, logged.block.at)
         match logged.event:
             case Deposited(amount=amount):

@@ -17,7 +17,9 @@ from web3.exceptions import Web3RPCError
 from web3.types import BlockData, FilterParams, LogReceipt
 
 from ledger.chain.abi import JURY, MARKET, TOKEN, events
+from ledger.chain.blooms import may_hold
 from ledger.chain.calls import TO_JURY, Call, market_call
+from ledger.chain.log_ranges import LogRange
 from ledger.chain.logs import decode
 from ledger.chain.rpc import TIMEOUT_SECONDS, error_message
 from ledger.chain.typed_data import keccak
@@ -25,13 +27,16 @@ from ledger.chain.views import ChainLease as ChainLease
 from ledger.chain.views import ChainState as ChainState
 from ledger.chain.views import MarketRoles as MarketRoles
 from ledger.chain.views import MarketViews
-from ledger.market.errors import LostRace, Rejected
+from ledger.market.errors import LostRace, Rejected, Unavailable
 from ledger.market.events import BlockRef, Logged, MarketEvent
 from ledger.market.identity import NOBODY, Address, text
 from ledger.market.instructions import Instruction
 
 Tag = Literal["latest", "safe", "finalized", "earliest"]
 _REMEMBERED_BLOCKS = 4_096
+_REMEMBERED_BLOOMS = 1_024
+_KNOWN_ALREADY = ("already known", "alreadyknown", "already imported")
+"""what the kinds of nodes say of a transaction that they have"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +74,15 @@ class MarketClient(MarketViews):
     def __init__(self, rpc_url: str, market: Address, *, timeout: float = TIMEOUT_SECONDS) -> None:
         super().__init__(rpc_url, market, timeout=timeout)
         self._block_of = lru_cache(maxsize=_REMEMBERED_BLOCKS)(self._fetch_block)
+        self._range = LogRange()
+        self._blooms: dict[bytes, bytes] = {}
 
     def block(self, which: int | Tag) -> BlockRef:
         """A canonical block; `LostRace` "not-on-chain" where there is none (yet, or any more)."""
         asked: Any = BlockNumber(which) if isinstance(which, int) else which
-        return _block_ref(self._rpc.ask(lambda: self._eth.get_block(asked)))
+        block = self._rpc.ask(lambda: self._eth.get_block(asked))
+        self._remember_bloom(block)
+        return _block_ref(block)
 
     def block_by_hash(self, block_hash: bytes) -> BlockRef | None:
         """The block of that hash, None where the chain does not know it."""
@@ -85,14 +94,24 @@ class MarketClient(MarketViews):
     def logs(self, first: int, last: int) -> list[Logged]:
         """The facts that market and jury logged in the canonical blocks `first` to `last`, in order.
 
-        A range that the endpoint finds too large is asked for in halves. `LostRace` "not-on-chain" where
+        A range that the endpoint finds too large is asked for in pieces. `LostRace` "not-on-chain" where
         a reorganisation came between the answers.
         """
         return self._facts(self._find_between(first, last, {"address": self._sources()}))
 
+    def logs_at_once(self, first: int, last: int) -> list[Logged]:
+        """As `logs`, in one request: `Rejected` "rpc-refused" or `Unavailable` where that is too much."""
+        return self._facts(self._find(_between(first, last, {"address": self._sources()})))
+
     def logs_of(self, block_hash: bytes) -> list[Logged]:
-        """The facts that market and jury logged in one block, in order."""
-        return self._facts(self._find({"blockHash": HexBytes(block_hash), "address": self._sources()}))
+        """The facts that market and jury logged in one block, in order.
+
+        `LostRace` "not-on-chain" where the endpoint does not know the block, or not yet its logs.
+        """
+        found = self._find({"blockHash": HexBytes(block_hash), "address": self._sources()})
+        if not found and self._withholds(block_hash):
+            raise LostRace("not-on-chain", "The endpoint does not have the block's logs yet.", "Look again.")
+        return self._facts(found)
 
     def transfers_in(self, first: int, last: int) -> list[TokenTransfer]:
         """The token's `Transfer` events into the market in the canonical blocks `first` to `last`."""
@@ -142,7 +161,7 @@ class MarketClient(MarketViews):
             try:
                 return bytes(self._eth.send_raw_transaction(raw))
             except Web3RPCError as exc:
-                if "already known" not in error_message(exc).lower():
+                if not any(phrase in error_message(exc).lower() for phrase in _KNOWN_ALREADY):
                     raise
         return keccak(raw)
 
@@ -179,14 +198,34 @@ class MarketClient(MarketViews):
         return self._rpc.ask(lambda: self._eth.get_logs(wanted))
 
     def _find_between(self, first: int, last: int, wanted: FilterParams) -> list[LogReceipt]:
-        span: FilterParams = {"fromBlock": BlockNumber(first), "toBlock": BlockNumber(last)}
+        found: list[LogReceipt] = []
+        while first <= last:
+            upto = min(first + self._range.blocks - 1, last)
+            try:
+                found += self._find(_between(first, upto, wanted))
+            except (Rejected, Unavailable) as exc:
+                if not self._range.halved(exc, upto - first + 1):
+                    raise
+            else:
+                self._range.answered()
+                first = upto + 1
+        return found
+
+    def _remember_bloom(self, block: BlockData) -> None:
+        if len(self._blooms) >= _REMEMBERED_BLOOMS:
+            self._blooms.clear()
+        self._blooms[bytes(block["hash"])] = bytes(block.get("logsBloom", b""))
+
+    def _withholds(self, block_hash: bytes) -> bool:
+        """Whether a block for which no logs were given has some by its bloom filter and its receipts."""
+        bloom = self._blooms.get(block_hash, b"")
+        if not any(may_hold(bloom, source) for source in (self.market, self.jury())):
+            return False
         try:
-            return list(self._find({**wanted, **span}))
-        except Rejected as exc:
-            if exc.code != "rpc-refused" or first >= last:
-                raise
-        middle = (first + last) // 2
-        return self._find_between(first, middle, wanted) + self._find_between(middle + 1, last, wanted)
+            receipts = self._rpc.ask(lambda: self._eth.get_block_receipts(HexBytes(block_hash)))
+        except Rejected:  # an endpoint without this method: the filter alone is too often wrong
+            return False
+        return any(self._event(log) is not None for receipt in receipts for log in receipt["logs"])
 
     def _sources(self) -> list[ChecksumAddress]:
         return [to_checksum_address(self.market), to_checksum_address(self.jury())]
@@ -209,6 +248,11 @@ class MarketClient(MarketViews):
             for log in found
             if (event := self._event(log)) is not None
         ]
+
+
+def _between(first: int, last: int, wanted: FilterParams) -> FilterParams:
+    span: FilterParams = {"fromBlock": BlockNumber(first), "toBlock": BlockNumber(last)}
+    return {**wanted, **span}
 
 
 def _block_ref(block: BlockData) -> BlockRef:

@@ -1,23 +1,23 @@
 """Why a private key never leaves this module: what signs is an object that answers with signatures only.
 
-`Signer` is all that other parts may ask of a key, so that a remote signer can take its place. Keys rest
-in keystore v3 files (Web3 Secret Storage), readable by their owner alone.
+`Signer` is all that other parts may ask of a key, so that a signer outside can take its place
+(`ledger.chain.external_signer`). Keys rest in keystore v3 files (Web3 Secret Storage), readable by their
+owner alone; a key object cannot be written out, copied or shown.
 """
 
-import contextlib
 import json
-import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from coincurve import PrivateKey
 from eth_account import Account
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
 
+from ledger.chain.private_files import read_private, write_once, write_over
 from ledger.chain.signatures import ORDER, address_of
+from ledger.chain.typed_data import TypedMessage
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, text
 
@@ -54,7 +54,12 @@ class Signer(Protocol):
     def address(self) -> Address: ...
 
     def sign(self, digest: bytes) -> bytes:
-        """64 bytes, EIP-2098, low s; the same for the same digest (RFC 6979)."""
+        """64 bytes, EIP-2098, low s. `Rejected` "blind-signature" where the key signs only what it is shown:
+        give the message (`sign_typed`) wherever there is one."""
+        ...
+
+    def sign_typed(self, message: TypedMessage) -> bytes:
+        """The signature of the message's digest, as `sign` gives it."""
         ...
 
     def sign_transaction(self, fields: UnsignedTransaction) -> SignedTransaction: ...
@@ -78,7 +83,14 @@ class LocalKey:
     def __repr__(self) -> str:
         return f"LocalKey({text(self.address)})"
 
+    def __reduce__(self) -> NoReturn:
+        raise Rejected("key-stays", "A key is not copied or written out.", "Open its keystore where needed.")
+
+    def sign_typed(self, message: TypedMessage) -> bytes:
+        return self.sign(message.digest)
+
     def sign(self, digest: bytes) -> bytes:
+        """The same for the same digest (RFC 6979)."""
         if len(digest) != 32:
             raise Rejected("digest-length", f"A digest has {len(digest)} bytes.", "Give 32 bytes.")
         signature = self._key.sign_recoverable(digest, hasher=None)
@@ -129,13 +141,13 @@ def unsigned_of(raw: bytes) -> UnsignedTransaction:
 def create_keystore(path: Path, password: str, entropy: bytes) -> LocalKey:
     """A new key from 32 random bytes, stored under `path` (mode 0600); an existing file is `Rejected`."""
     key = LocalKey(entropy)
-    _write_once(path, json.dumps(key._keystore(password)).encode())
+    write_once(path, json.dumps(key._keystore(password)).encode())
     return key
 
 
 def open_keystore(path: Path, password: str) -> LocalKey:
     """The key in a keystore v3 file; `Rejected` for a missing, exposed or foreign file, or password."""
-    content = _read_private(path)
+    content = read_private(path)
     try:
         stored = json.loads(content)
         mac = stored["crypto"]["mac"] if stored["version"] == 3 else None
@@ -155,52 +167,12 @@ def open_keystore(path: Path, password: str) -> LocalKey:
         raise _malformed(path) from exc
 
 
+def change_password(path: Path, old: str, new: str) -> LocalKey:
+    """Encrypt a stored key with another password; a crash leaves the file under one of the two."""
+    key = open_keystore(path, old)
+    write_over(path, json.dumps(key._keystore(new)).encode())
+    return key
+
+
 def _malformed(path: Path) -> Rejected:
     return Rejected("malformed-keystore", f"{path} is not a keystore of version 3.", "Restore the file.")
-
-
-def _read_private(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            content = file.read(65_536)
-    except OSError as exc:
-        raise Rejected(
-            "keystore-missing",
-            f"{path} cannot be read: {exc.strerror}.",
-            "Create it, or name another file.",
-        ) from exc
-    if mode & 0o077:
-        raise Rejected(
-            "keystore-exposed", f"{path} can be read by others (mode {mode:o}).", f"Run chmod 600 {path}."
-        )
-    return content
-
-
-def _write_once(path: Path, content: bytes) -> None:
-    """The whole file or none, and never over another: a key that is overwritten is money lost."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(partial, path)
-    except FileExistsError as exc:
-        raise Rejected(
-            "keystore-exists", f"{path} exists already.", "Name another file, or use that key."
-        ) from exc
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
-    _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,108 +2,35 @@
 
 An intent becomes part of a signed transaction whose nonce and bytes are stored before they are sent; the
 same bytes may be sent any number of times. Only a mined transaction, deep enough, decides what became of
-its intents. One outbox per sending account, stepped by one thread; nothing else should send from it,
-though a nonce taken by somebody else only delays.
+its intents; and until its block is final it is looked at again, so that one which a reorganisation took
+back is in flight anew. One outbox per sending account, stepped by one thread: the newest to start takes the
+account over, and an older one is refused. A nonce taken by somebody else who has the key only delays.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Final, Literal, Protocol
 
-from ledger.chain.calls import BATCHED, MAX_ITEMS, TO_JURY, Call, market_call
-from ledger.chain.client import Fees, MinedReceipt
-from ledger.chain.keys import Signer, UnsignedTransaction, unsigned_of
+from ledger.chain.batching import Gathering, is_batch_of_skips, is_early, is_timed, next_batch
+from ledger.chain.calls import MAX_ITEMS, TO_JURY, Call, market_call
+from ledger.chain.client import MinedReceipt
+from ledger.chain.dispatch import Dispatch
+from ledger.chain.finality import final_number
+from ledger.chain.keys import Signer
+from ledger.chain.outbox_ports import OutboxChain as OutboxChain
+from ledger.chain.outbox_ports import OutboxPolicy as OutboxPolicy
+from ledger.chain.outbox_ports import OutboxStore as OutboxStore
 from ledger.chain.outcomes import Outcome, outcome_of
-from ledger.chain.typed_data import Domain
 from ledger.market.errors import LostRace, Rejected
 from ledger.market.events import BlockRef
-from ledger.market.identity import NOBODY, Address
-from ledger.market.instructions import (
-    CloseLease,
-    DecideReplicas,
-    FinalizeClaim,
-    FinishUnstake,
-    Instruction,
-    OpenLease,
-    RevealResult,
-    SettleReceipt,
-)
-from ledger.market.outbox import IntentState, TxAttempt, TxIntent
+from ledger.market.identity import NOBODY, text
+from ledger.market.instructions import Instruction
+from ledger.market.outbox import IntentState, SettledNonce, Sighting, TxAttempt, TxIntent
 
+_log = logging.getLogger(__name__)
+DEFAULTS = OutboxPolicy()
 TRANSFER_GAS = 21_000
 """what a transaction without a call costs"""
-NOT_YET: Final = ("not yet", "too early")
-"""what the contracts say of a call whose time has not come"""
-_SKIPPED_ALONE: Final = (OpenLease, SettleReceipt)
-"""kinds of which a bad one costs the others nothing and is explained by its event"""
-_TIMED: Final = (CloseLease, FinalizeClaim, FinishUnstake, DecideReplicas, RevealResult)
-"""kinds whose time may not have come: they wait, at no cost, for as long as the contract says `NOT_YET`"""
-
-
-class OutboxStore(Protocol):
-    """What survives a crash. Every method commits before it returns."""
-
-    def pending(self, limit: int) -> Sequence[TxIntent]:
-        """PENDING intents, oldest first."""
-        ...
-
-    def intents(self, ids: Sequence[int]) -> Sequence[TxIntent]: ...
-
-    def attempts_in_flight(self) -> Sequence[TxAttempt]:
-        """Attempts recorded and not settled, by nonce, then as recorded."""
-        ...
-
-    def next_nonce(self) -> int:
-        """One above the highest nonce ever recorded; 0 at first."""
-        ...
-
-    def record_attempt(self, attempt: TxAttempt) -> None:
-        """At once: keep the attempt, make its intents SENT, move `next_nonce` beyond its nonce."""
-        ...
-
-    def settle_attempt(self, nonce: int, outcomes: Sequence[Outcome]) -> None:
-        """At once: every attempt with this nonce leaves the flight, and its intents become what
-        `outcomes` says (which may be PENDING: to be tried anew)."""
-        ...
-
-    def settle_intent(self, outcome: Outcome) -> None:
-        """The fate of an intent that never was in a transaction."""
-        ...
-
-
-class OutboxChain(Protocol):
-    """What is asked of a chain; `ledger.chain.client.MarketClient` is one."""
-
-    @property
-    def market(self) -> Address: ...
-
-    def domain(self) -> Domain: ...
-
-    def jury(self) -> Address: ...
-
-    def block(self, which: Literal["latest"]) -> BlockRef: ...
-
-    def transaction_count(self, account: Address, which: int | Literal["latest"]) -> int: ...
-
-    def fees(self) -> Fees: ...
-
-    def simulate(self, call: Call, sender: Address) -> None: ...
-
-    def send_raw(self, raw: bytes) -> bytes: ...
-
-    def receipt(self, transaction: bytes) -> MinedReceipt | None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxPolicy:
-    """Times in seconds, fees in wei per gas; `confirmations` 1 trusts the head."""
-
-    confirmations: int = 1
-    resend_after: int = 5
-    bump_after: int = 60
-    highest_fee: int = 1_000 * 10**9
-    in_flight: int = 16
 
 
 class Outbox:
@@ -114,30 +41,80 @@ class Outbox:
         store: OutboxStore,
         chain: OutboxChain,
         key: Signer,
-        policy: OutboxPolicy = OutboxPolicy(),
+        policy: OutboxPolicy = DEFAULTS,
     ) -> None:
         self._store = store
         self._chain = chain
-        self._key = key
+        self._account = key.address
         self._policy = policy
-        self._sent_at: dict[bytes, int] = {}
-        self._underpriced: set[bytes] = set()
+        self._dispatch = Dispatch(store, chain, key, policy)
+        self._gathering = Gathering()
         self._alone: set[int] = set()
+        self._claimed = False
+        self._head = b""
 
     def step(self, at: int) -> int:
         """Settle what is mined, pursue what is not, send what is new; how many of these it did.
 
-        `Unavailable` where the chain is silent and `Rejected` where it takes nothing (no coin for gas):
-        nothing is lost, the next step goes on from there.
+        `Unavailable` where the chain is silent or the day's gas budget is spent, `Rejected` where the chain
+        takes nothing (no coin for gas): nothing is lost, the next step goes on from there. `LostRace`
+        "outbox-superseded" where another process sends from the account now.
         """
+        if not self._claimed:
+            self._store.claim()
+            self._claimed = True
+        done = self._reopen_vanished()
         flying = self._in_flight()
         if not flying:
-            return self._send_pending(at)
+            return done + self._send_pending(0, at)
         # Read before the receipts: a nonce counted here whose receipt is missing below is a stranger's.
-        counted = self._chain.transaction_count(self._key.address, "latest")
-        done = self._fill_gap(counted, flying, at)
+        counted = self._chain.transaction_count(self._account, "latest")
         done += sum(self._look_after(attempts, counted, at) for attempts in flying)
-        return done + self._send_pending(at)
+        done += self._fill_gap(counted, flying, at)
+        return done + self._send_pending(counted, at)
+
+    # what was settled, and may yet vanish
+
+    def _reopen_vanished(self) -> int:
+        """Nonces whose fate was shown by a block that a reorganisation replaced are in flight again: the
+        same bytes are sent once more, and nothing new is made of their intents meanwhile."""
+        settled = self._store.settled()
+        if not settled:
+            return 0
+        head = self._chain.block("latest")
+        if head.hash == self._head:
+            return 0
+        standing, gone = self._looked_up(settled)
+        if gone:
+            self._store.reopen(gone)
+        final = min(standing, final_number(self._chain, head))
+        if any(one.number <= final for one in settled):
+            self._store.make_final(final)
+        self._head = head.hash
+        return len(gone)
+
+    def _looked_up(self, settled: Sequence[SettledNonce]) -> tuple[int, list[int]]:
+        """The number of the newest block that stands, -1 for none (all below it stand, too), and the nonces
+        that were seen in blocks above it which were replaced."""
+        gone: set[tuple[int, bytes]] = set()
+        standing = -1
+        for number, block in sorted({(one.number, one.hash) for one in settled}, reverse=True):
+            found = self._block_at(number)
+            if found is not None and found.hash == block:
+                standing = number
+                break
+            # A missing block proves nothing: the endpoint may lag. Another one in its place does.
+            if found is not None:
+                gone.add((number, block))
+        return standing, [one.nonce for one in settled if (one.number, one.hash) in gone]
+
+    def _block_at(self, number: int) -> BlockRef | None:
+        try:
+            return self._chain.block(number)
+        except LostRace:
+            return None
+
+    # what is in flight
 
     def _in_flight(self) -> list[list[TxAttempt]]:
         attempts = self._store.attempts_in_flight()
@@ -150,21 +127,23 @@ class Outbox:
         gap = bool(waiting) and waiting[0].nonce > counted
         if not gap or at - waiting[0].sent_at < self._policy.bump_after:
             return 0
-        nothing = Call(to=self._key.address, data=b"", gas=TRANSFER_GAS)
-        self._sign_and_send(self._unsigned(nothing, counted), (), at)
+        self._dispatch.send(Call(to=self._account, data=b"", gas=TRANSFER_GAS), counted, (), at)
         return 1
 
     def _look_after(self, attempts: Sequence[TxAttempt], counted: int, at: int) -> int:
         """One nonce: settle it, leave it to get deeper, or see to it that the chain has it."""
         mined = self._mined(attempts)
-        if mined is None:
-            taken = counted > attempts[-1].nonce
-            return self._recover(attempts) if taken else self._pursue(attempts[-1], at)
+        if mined is None and counted <= attempts[-1].nonce:
+            return self._dispatch.pursue(attempts[-1], at)
         for attempt in attempts:
-            self._sent_at.pop(attempt.hash, None)
+            self._dispatch.forget(attempt.hash)
+        if mined is None:
+            return self._recover(attempts)
         if mined.block.number > self._deep_enough():
             return 0
-        self._store.settle_attempt(attempts[-1].nonce, self._outcomes(attempts[-1], mined))
+        cost = mined.gas_used * mined.gas_price
+        seen = Sighting(block=mined.block, transaction=mined.transaction, cost=cost)
+        self._settle(attempts, self._outcomes(attempts, mined), seen)
         return 1
 
     def _mined(self, attempts: Sequence[TxAttempt]) -> MinedReceipt | None:
@@ -176,140 +155,118 @@ class Outbox:
 
     def _recover(self, attempts: Sequence[TxAttempt]) -> int:
         """A foreign transaction took the nonce: once that is deep enough, try the intents anew."""
-        depth = max(0, self._deep_enough())
-        if self._chain.transaction_count(self._key.address, depth) <= attempts[-1].nonce:
+        nonce = attempts[-1].nonce
+        # The block before the count: should a reorganisation come between, it is the block that vanishes.
+        block = self._block_at(max(0, self._deep_enough()))
+        if block is None or self._chain.transaction_count(self._account, block.number) <= nonce:
             return 0
-        anew = [
-            Outcome(intent=one, state=IntentState.PENDING, detail="nonce-taken")
-            for one in attempts[-1].intents
-        ]
-        self._store.settle_attempt(attempts[-1].nonce, anew)
+        _log.warning(
+            "Nonce %d of %s was taken by a transaction that is not from here: who else has the key?",
+            nonce,
+            text(self._account),
+        )
+        self._settle(attempts, _anew(_carried(attempts), "nonce-taken"), Sighting(block=block))
         return 1
 
-    def _pursue(self, last: TxAttempt, at: int) -> int:
-        patience = self._policy.resend_after if last.hash in self._underpriced else self._policy.bump_after
-        stuck = at - last.sent_at >= patience
-        if stuck and (dearer := self._dearer(last)) is not None:
-            self._sign_and_send(dearer, last.intents, at)
-            return 1
-        sent_at = self._sent_at.get(last.hash)
-        if sent_at is None or at - sent_at >= self._policy.resend_after:
-            self._send(last.raw, last.hash, at)
-            return 1
-        return 0
+    def _settle(self, attempts: Sequence[TxAttempt], outcomes: Iterable[Outcome], seen: Sighting) -> None:
+        """A wish that another nonce carries too (one of them was lost, and came back) is done when any of
+        them did it, and failed only when none can do it any more."""
+        nonce = attempts[-1].nonce
+        others = [one for one in self._store.attempts_in_flight() if one.nonce != nonce]
+        undecided = set(_carried(others))
+        done = {one.id for one in self._store.intents(_carried(attempts)) if one.state is IntentState.DONE}
+        kept = [
+            outcome
+            for outcome in outcomes
+            if outcome.state is IntentState.DONE or outcome.intent not in undecided | done
+        ]
+        self._store.settle_attempt(nonce, kept, seen)
 
-    def _dearer(self, last: TxAttempt) -> UnsignedTransaction | None:
-        """The same call with both fees at least an eighth higher, as mempools ask of a replacement."""
-        before, fees = unsigned_of(last.raw), self._chain.fees()
-        max_fee = max(fees.max_fee, before.max_fee + before.max_fee // 8 + 1)
-        tip = max(fees.tip, before.tip + before.tip // 8 + 1)
-        if max_fee > self._policy.highest_fee:
-            return None
-        return replace(before, max_fee=max_fee, tip=min(tip, max_fee))
+    def _outcomes(self, attempts: Sequence[TxAttempt], mined: MinedReceipt) -> list[Outcome]:
+        carrier = next(one for one in attempts if one.hash == mined.transaction)
+        left_out = [one for one in _carried(attempts) if one not in carrier.intents]
+        return [*self._outcomes_of(carrier, mined), *_anew(left_out, "nonce-taken")]
 
-    def _outcomes(self, attempt: TxAttempt, mined: MinedReceipt) -> list[Outcome]:
+    def _outcomes_of(self, attempt: TxAttempt, mined: MinedReceipt) -> list[Outcome]:
         intents = self._store.intents(attempt.intents)
         if mined.succeeded:
             domain = self._chain.domain()
             return [outcome_of(intent, mined.events, domain) for intent in intents]
         if len(intents) > 1:
             self._alone.update(attempt.intents)
-            return [
-                Outcome(intent=one, state=IntentState.PENDING, detail="reverted") for one in attempt.intents
-            ]
-        return [self._failed(intent, self._refusal(intent) or "reverted") for intent in intents]
+            return _anew(attempt.intents, "reverted")
+        return [_failed(intent, self._refusal(intents) or "reverted") for intent in intents]
 
-    def _send_pending(self, at: int) -> int:
-        sent = 0
-        room = self._policy.in_flight - len(self._in_flight())
+    # what waits to be sent
+
+    def _send_pending(self, counted: int, at: int) -> int:
+        sent, flying = 0, self._in_flight()
+        room = self._policy.in_flight - len(flying)
         waiting = list(self._store.pending(MAX_ITEMS * max(0, room)))
+        if not waiting:
+            return 0
+        head = self._chain.block("latest").number
+        gather = self._gathering.waits(head) and any(one[-1].nonce >= counted for one in flying)
         while waiting and sent < room:
-            batch = self._next_batch(waiting)
+            batch = next_batch(waiting, self._alone)
+            if gather and Gathering.has_room(batch, self._alone):
+                break
             waiting = [intent for intent in waiting if intent not in batch]
-            idle = not self._in_flight()
-            ready = [intent for intent in batch if self._is_ready(intent, idle=idle)]
+            ready = self._ready(batch, idle=not (flying or sent))
             if ready:
                 self._send_batch(ready, at)
+                self._gathering.sent(head)
                 sent += 1
         return sent
 
-    def _next_batch(self, waiting: Sequence[TxIntent]) -> list[TxIntent]:
-        """The oldest intent and those that may share its call."""
-        first = waiting[0]
-        if not isinstance(first.instruction, BATCHED) or first.id in self._alone:
-            return [first]
-        alike = [
-            intent
-            for intent in waiting
-            if type(intent.instruction) is type(first.instruction) and intent.id not in self._alone
-        ]
-        return alike[:MAX_ITEMS]
+    def _ready(self, batch: Sequence[TxIntent], *, idle: bool) -> list[TxIntent]:
+        """Those that it can do any good to send now. What would revert fails without costing gas, but only
+        when none of our transactions is on its way that might make it right."""
+        if not is_batch_of_skips(batch):
+            return [intent for intent in batch if self._is_ready(intent, idle=idle)]
+        if idle and self._refusal(batch) is not None:
+            self._alone.update(intent.id for intent in batch)
+            return [intent for intent in batch if self._is_ready(intent, idle=idle)][:1]
+        return list(batch)
 
     def _is_ready(self, intent: TxIntent, *, idle: bool) -> bool:
-        """Whether sending it can do any good now. What would revert fails without costing gas, but only
-        when none of our transactions is on its way that might make it right."""
-        timed = isinstance(intent.instruction, _TIMED)
-        harmless = isinstance(intent.instruction, _SKIPPED_ALONE) and intent.id not in self._alone
-        if harmless or not (idle or timed):
+        timed = is_timed(intent.instruction)
+        if not (idle or timed):
             return True
-        reason = self._refusal(intent)
+        reason = self._refusal([intent])
         if reason is None:
             return True
-        if idle and not (timed and any(phrase in reason for phrase in NOT_YET)):
-            self._store.settle_intent(self._failed(intent, reason))
+        if idle and not (timed and is_early(reason)):
+            self._store.settle_intent(_failed(intent, reason))
         return False
 
-    def _refusal(self, intent: TxIntent) -> str | None:
-        """Why the contract would refuse the intent alone now; None where it would not."""
+    def _refusal(self, intents: Sequence[TxIntent]) -> str | None:
+        """Why the contract would refuse one call with these now; None where it would not."""
         try:
-            self._chain.simulate(self._call([intent.instruction]), self._key.address)
+            self._chain.simulate(self._call([one.instruction for one in intents]), self._account)
         except Rejected as exc:
             return str(exc.facts.get("reason", exc.code))
         return None
-
-    def _failed(self, intent: TxIntent, detail: str) -> Outcome:
-        return Outcome(intent=intent.id, state=IntentState.FAILED, detail=detail)
 
     def _call(self, wishes: Sequence[Instruction]) -> Call:
         jury = self._chain.jury() if isinstance(wishes[0], TO_JURY) else NOBODY
         return market_call(self._chain.market, wishes, jury=jury)
 
     def _send_batch(self, batch: Sequence[TxIntent], at: int) -> None:
+        # What a person sent from the account and no block has yet is not to be replaced.
+        counted = self._chain.transaction_count(self._account, "pending")
         call = self._call([intent.instruction for intent in batch])
-        counted = self._chain.transaction_count(self._key.address, "latest")
-        fields = self._unsigned(call, max(self._store.next_nonce(), counted))
-        self._sign_and_send(fields, tuple(intent.id for intent in batch), at)
+        nonce = max(self._store.next_nonce(), counted)
+        self._dispatch.send(call, nonce, tuple(intent.id for intent in batch), at)
 
-    def _unsigned(self, call: Call, nonce: int) -> UnsignedTransaction:
-        fees = self._chain.fees()
-        return UnsignedTransaction(
-            chain_id=self._chain.domain().chain_id,
-            nonce=nonce,
-            to=call.to,
-            data=call.data,
-            gas=call.gas,
-            max_fee=fees.max_fee,
-            tip=fees.tip,
-        )
 
-    def _sign_and_send(self, fields: UnsignedTransaction, intents: tuple[int, ...], at: int) -> None:
-        signed = self._key.sign_transaction(fields)
-        attempt = TxAttempt(
-            intents=intents,
-            nonce=fields.nonce,
-            raw=signed.raw,
-            hash=signed.hash,
-            max_fee=fields.max_fee,
-            sent_at=at,
-        )
-        self._store.record_attempt(attempt)
-        self._send(signed.raw, signed.hash, at)
+def _carried(attempts: Iterable[TxAttempt]) -> list[int]:
+    return list(dict.fromkeys(intent for attempt in attempts for intent in attempt.intents))
 
-    def _send(self, raw: bytes, transaction: bytes, at: int) -> None:
-        """A lost race (nonce used, fee too low by now) is for the next step to see and settle."""
-        try:
-            self._chain.send_raw(raw)
-        except LostRace as exc:
-            if exc.code == "underpriced":
-                self._underpriced.add(transaction)
-        self._sent_at[transaction] = at
+
+def _anew(intents: Iterable[int], detail: str) -> list[Outcome]:
+    return [Outcome(intent=one, state=IntentState.PENDING, detail=detail) for one in intents]
+
+
+def _failed(intent: TxIntent, detail: str) -> Outcome:
+    return Outcome(intent=intent.id, state=IntentState.FAILED, detail=detail)

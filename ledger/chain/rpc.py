@@ -94,11 +94,16 @@ class Rpc:
             f"The chain at {self.url} does not answer ({type(exc).__name__}).",
             "Check that it runs and that the URL is right; nothing is lost meanwhile.",
             url=self.url,
+            timed_out=isinstance(exc, requests.ReadTimeout),
         )
 
 
 def _gone() -> LostRace:
     return LostRace("not-on-chain", "The chain does not know it (any more).", "Look again.")
+
+
+def _hurried(message: str) -> Unavailable:
+    return Unavailable("rpc-rate-limited", f"The chain's endpoint asks for patience: {message}.", "Wait.")
 
 
 def reverted(exc: ContractLogicError) -> Rejected:
@@ -135,6 +140,8 @@ _KNOWN: tuple[tuple[str, Callable[[str], MarketError]], ...] = (
         "less than block base fee",
         lambda _: LostRace("underpriced", "The transaction's fee is too low by now.", "Offer a higher fee."),
     ),
+    ("rate limit", _hurried),
+    ("too many requests", _hurried),
     (
         "faucet limit",
         lambda message: Rejected("faucet-limit", f"The faucet refused: {message}.", "Try again later."),

@@ -31,21 +31,26 @@ def keccak(data: bytes) -> bytes:
     return bytes(_keccak256(data))
 
 
-DOMAIN_TYPE = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
-OFFER_TYPE = keccak(
-    b"Offer(address provider,uint256 capacity,uint256 ask,uint256 traits,uint32 minSeconds,"
-    b"uint32 maxSeconds,uint40 validUntil,uint64 epoch,uint64 salt,bytes32 document)"
+DOMAIN = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+OFFER = (
+    "Offer(address provider,uint256 capacity,uint256 ask,uint256 traits,uint32 minSeconds,"
+    "uint32 maxSeconds,uint40 validUntil,uint64 epoch,uint64 salt,bytes32 document)"
 )
-BID_TYPE = keccak(
-    b"Bid(address buyer,address signer,uint256 want,uint256 traits,uint96 limitRate,"
-    b"uint16 maxOverAskBps,uint32 duration,uint40 startBy,uint40 validUntil,uint40 openAfter,"
-    b"uint8 members,uint8 flags,uint64 epoch,uint64 nonce,bytes32 job,address provider,"
-    b"address matcher,bytes32 continues)"
+BID = (
+    "Bid(address buyer,address signer,uint256 want,uint256 traits,uint96 limitRate,"
+    "uint16 maxOverAskBps,uint32 duration,uint40 startBy,uint40 validUntil,uint40 openAfter,"
+    "uint8 members,uint8 flags,uint64 epoch,uint64 nonce,bytes32 job,address provider,"
+    "address matcher,bytes32 continues)"
 )
-RECEIPT_TYPE = keccak(b"UsageReceipt(bytes32 lease,uint64 milliseconds,bytes32 evidence,bool last)")
-WITHDRAW_TYPE = keccak(b"Withdraw(address account,address to,uint256 amount,uint64 nonce,uint40 deadline)")
-PERMIT_TYPE = keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
-REQUEST_TYPE = keccak(b"Request(string method,string target,bytes32 bodyHash,uint256 nonce,uint40 deadline)")
+RECEIPT = "UsageReceipt(bytes32 lease,uint64 milliseconds,bytes32 evidence,bool last)"
+WITHDRAW = "Withdraw(address account,address to,uint256 amount,uint64 nonce,uint40 deadline)"
+PERMIT = "Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"
+SESSION = "Session(address account,address key,uint40 until)"
+REQUEST = "Request(string method,string target,bytes32 bodyHash,uint256 nonce,uint40 deadline)"
+
+DOMAIN_TYPE, OFFER_TYPE, BID_TYPE, RECEIPT_TYPE, WITHDRAW_TYPE, PERMIT_TYPE, REQUEST_TYPE = (
+    keccak(one.encode()) for one in (DOMAIN, OFFER, BID, RECEIPT, WITHDRAW, PERMIT, REQUEST)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +94,36 @@ def _separator(name: str, version: str, chain_id: int, contract: Address) -> byt
     return keccak(words(DOMAIN_TYPE, keccak(name.encode()), keccak(version.encode()), chain_id, contract))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedMessage:
+    """EIP-712 data in full: what a signer is shown, where a digest alone would be signed blindly.
+
+    `type` is the struct's encoded type, `values` its members in that order: texts as they are.
+    """
+
+    domain: Domain | TokenDomain
+    type: str
+    values: tuple[int | bytes | str, ...]
+
+    @property
+    def digest(self) -> Digest:
+        """The 32 bytes that are signed."""
+        members = (keccak(v.encode()) if isinstance(v, str) else v for v in self.values)
+        struct = words(_type_hash(self.type), *members)
+        return Digest(keccak(b"\x19\x01" + _where(self.domain) + keccak(struct)))
+
+
+@lru_cache(maxsize=64)
+def _type_hash(encoded: str) -> bytes:
+    return keccak(encoded.encode())
+
+
+def _where(domain: Domain | TokenDomain) -> bytes:
+    if isinstance(domain, Domain):
+        return separator(domain)
+    return _separator(domain.name, domain.version, domain.chain_id, domain.token)
+
+
 def _digest(domain: Domain, struct: bytes) -> bytes:
     return keccak(b"\x19\x01" + separator(domain) + keccak(struct))
 
@@ -105,27 +140,46 @@ def bid_id(domain: Domain, bid: Bid) -> BidId:
     return BidId(_digest(domain, struct))
 
 
-def receipt_digest(domain: Domain, receipt: UsageReceipt) -> Digest:
+def bid_message(domain: Domain, bid: Bid) -> TypedMessage:
+    """What a bid's buyer signs; its digest is `bid_id`."""
+    return TypedMessage(domain=domain, type=BID, values=bid_words(bid))
+
+
+def receipt_message(domain: Domain, receipt: UsageReceipt) -> TypedMessage:
     """What a lease's signer signs to agree to cumulative usage."""
-    struct = words(RECEIPT_TYPE, receipt.lease, receipt.milliseconds, receipt.evidence, int(receipt.last))
-    return Digest(_digest(domain, struct))
+    values = (receipt.lease, receipt.milliseconds, receipt.evidence, int(receipt.last))
+    return TypedMessage(domain=domain, type=RECEIPT, values=values)
+
+
+def receipt_digest(domain: Domain, receipt: UsageReceipt) -> Digest:
+    """The digest of `receipt_message`."""
+    return receipt_message(domain, receipt).digest
+
+
+def withdrawal_message(domain: Domain, withdrawal: Withdrawal) -> TypedMessage:
+    """What an account signs so that anybody may deliver its withdrawal."""
+    w = withdrawal
+    return TypedMessage(domain=domain, type=WITHDRAW, values=(w.account, w.to, w.amount, w.nonce, w.deadline))
 
 
 def withdrawal_digest(domain: Domain, withdrawal: Withdrawal) -> Digest:
-    """What an account signs so that anybody may deliver its withdrawal."""
-    w = withdrawal
-    struct = words(WITHDRAW_TYPE, w.account, w.to, w.amount, w.nonce, w.deadline)
-    return Digest(_digest(domain, struct))
+    """The digest of `withdrawal_message`."""
+    return withdrawal_message(domain, withdrawal).digest
+
+
+def permit_message(
+    domain: TokenDomain, owner: Address, spender: Address, value: int, nonce: int, deadline: int
+) -> TypedMessage:
+    """What an owner signs so that `spender` may take `value` base units of the token (ERC-2612); `nonce`
+    is the token's count of the owner's permits, `deadline` seconds since 1970."""
+    return TypedMessage(domain=domain, type=PERMIT, values=(owner, spender, value, nonce, deadline))
 
 
 def permit_digest(
     domain: TokenDomain, owner: Address, spender: Address, value: int, nonce: int, deadline: int
 ) -> Digest:
-    """What an owner signs so that `spender` may take `value` base units of the token (ERC-2612); `nonce`
-    is the token's count of the owner's permits, `deadline` seconds since 1970."""
-    struct = keccak(words(PERMIT_TYPE, owner, spender, value, nonce, deadline))
-    where = _separator(domain.name, domain.version, domain.chain_id, domain.token)
-    return Digest(keccak(b"\x19\x01" + where + struct))
+    """The digest of `permit_message`."""
+    return permit_message(domain, owner, spender, value, nonce, deadline).digest
 
 
 def commitment(lease: LeaseId, provider: Address, result: Digest, salt: Digest) -> Digest:
@@ -146,15 +200,27 @@ def lease_id(domain: Domain, terms: LeaseTerms) -> LeaseId:
     return LeaseId(keccak(encoded))
 
 
-def request_digest(
+def request_message(
     domain: Domain, method: str, target: str, body_hash: bytes, nonce: int, deadline: int
-) -> Digest:
+) -> TypedMessage:
     """What signs an HTTP request to a node; `deadline` is seconds since 1970, `target` path and query."""
     exact_bytes("body_hash", body_hash, 32)
     unsigned("nonce", nonce, 256)
     unsigned("deadline", deadline, 40)
-    texts = (keccak(method.encode()), keccak(target.encode()))
-    return Digest(_digest(domain, words(REQUEST_TYPE, *texts, body_hash, nonce, deadline)))
+    return TypedMessage(domain=domain, type=REQUEST, values=(method, target, body_hash, nonce, deadline))
+
+
+def request_digest(
+    domain: Domain, method: str, target: str, body_hash: bytes, nonce: int, deadline: int
+) -> Digest:
+    """The digest of `request_message`."""
+    return request_message(domain, method, target, body_hash, nonce, deadline).digest
+
+
+def session_message(domain: Domain | TokenDomain, account: Address, key: Address, until: int) -> TypedMessage:
+    """What an account signs so that `key` may sign its requests to nodes, and nothing else, up to `until`
+    (seconds since 1970)."""
+    return TypedMessage(domain=domain, type=SESSION, values=(account, key, until))
 
 
 def model_tag(name: str) -> int:

@@ -5,18 +5,20 @@ chain and calls again.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ledger.chain.calls import Call
 from ledger.chain.client import MarketClient, MinedReceipt
 from ledger.chain.keys import Signer, UnsignedTransaction
 from ledger.chain.outcomes import reason_against
-from ledger.chain.typed_data import permit_digest, withdrawal_digest
+from ledger.chain.typed_data import permit_message, withdrawal_message
 from ledger.market.errors import LostRace, Rejected, Unavailable
 from ledger.market.identity import Address, text
 from ledger.market.instructions import Instruction, RelayDeposit
 from ledger.market.withdrawal import SignedPermit, SignedWithdrawal, Withdrawal
 
+TRANSFER_GAS = 21_000
+"""what a transaction without a call costs"""
 _RESEND_SECONDS = 5.0
 
 
@@ -37,18 +39,31 @@ def send_and_wait(client: MarketClient, key: Signer, call: Call, patience: Patie
     `Unavailable` "not-mined" where no block took it in time, with the transaction's hash.
     """
     client.simulate(call, key.address)
+    return _sent(client, key, _unsigned(client, key, call), patience)
+
+
+def send_coin(client: MarketClient, key: Signer, to: Address, patience: Patience) -> MinedReceipt | None:
+    """Give the account's whole coin away, less the gas for it; None where it has no more than that."""
+    fields = _unsigned(client, key, Call(to=to, data=b"", gas=TRANSFER_GAS))
+    value = client.coin_balance(key.address) - TRANSFER_GAS * fields.max_fee
+    return _sent(client, key, replace(fields, value=value), patience) if value > 0 else None
+
+
+def _unsigned(client: MarketClient, key: Signer, call: Call) -> UnsignedTransaction:
     fees = client.fees()
-    signed = key.sign_transaction(
-        UnsignedTransaction(
-            chain_id=client.domain().chain_id,
-            nonce=client.transaction_count(key.address, "pending"),
-            to=call.to,
-            data=call.data,
-            gas=call.gas,
-            max_fee=fees.max_fee,
-            tip=fees.tip,
-        )
+    return UnsignedTransaction(
+        chain_id=client.domain().chain_id,
+        nonce=client.transaction_count(key.address, "pending"),
+        to=call.to,
+        data=call.data,
+        gas=call.gas,
+        max_fee=fees.max_fee,
+        tip=fees.tip,
     )
+
+
+def _sent(client: MarketClient, key: Signer, fields: UnsignedTransaction, patience: Patience) -> MinedReceipt:
+    signed = key.sign_transaction(fields)
     client.send_raw(signed.raw)
     mined = _wait(client, signed.raw, signed.hash, patience)
     if not mined.succeeded:
@@ -89,8 +104,9 @@ def deposit_with_permit(
 def sign_permit(client: MarketClient, key: Signer, amount: int, deadline: int) -> SignedPermit:
     """The key's permit for the market to take base units of its token, which anybody may deliver."""
     nonce = client.permit_nonce(key.address)
-    digest = permit_digest(client.token_domain(), key.address, client.market, amount, nonce, deadline)
-    return SignedPermit(owner=key.address, amount=amount, deadline=deadline, signature=key.sign(digest))
+    message = permit_message(client.token_domain(), key.address, client.market, amount, nonce, deadline)
+    signature = key.sign_typed(message)
+    return SignedPermit(owner=key.address, amount=amount, deadline=deadline, signature=signature)
 
 
 def sign_withdrawal(
@@ -98,7 +114,7 @@ def sign_withdrawal(
 ) -> SignedWithdrawal:
     """The key's order to pay base units of its balance out, which anybody may deliver."""
     order = Withdrawal(account=key.address, to=to, amount=amount, nonce=nonce, deadline=deadline)
-    signature = key.sign(withdrawal_digest(client.domain(), order))
+    signature = key.sign_typed(withdrawal_message(client.domain(), order))
     return SignedWithdrawal(withdrawal=order, signature=signature)
 
 

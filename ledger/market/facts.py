@@ -113,7 +113,12 @@ class PlanFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageReported:
-    """What an agent metered: cumulative milliseconds, with CPU time and peak memory as evidence."""
+    """What an agent metered: cumulative milliseconds, with CPU time and peak memory as evidence.
+
+    `evidence` is the root over the lease's lines up to this one (`ledger.market.usage_tree`), of which it is
+    the one at `sequence`, counted from 0. None in what release 0.1.0 wrote: such a report is in no tree, and
+    its `evidence` is the hash of it alone.
+    """
 
     lease: LeaseId
     milliseconds: int
@@ -122,6 +127,7 @@ class UsageReported:
     evidence: Digest
     last: bool
     at: int
+    sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,8 @@ from node.api import (
     problems,
     relay,
     reputation,
+    statements,
+    usage,
 )
 from node.api.services import Services
 from node.version import VERSION
@@ -50,9 +52,9 @@ def application(services: Services) -> FastAPI:
     )
     app.openapi_version = documentation.OPENAPI_VERSION
     problems.install(app)
-    market_wide = (market, reputation, accounts, events)
+    market_wide = (market, reputation, accounts, statements, events)
     buying = (documents, blobs, orders, ending, job_output, relay)
-    for subject in (*market_wide, *buying, leases, agents):
+    for subject in (*market_wide, *buying, leases, usage, agents):
         app.include_router(subject.routes(services))
     app.include_router(documentation.routes(TITLE))
     app.mount(documentation.STATIC, documentation.files())

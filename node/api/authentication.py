@@ -1,15 +1,17 @@
 """Who is calling: a request is signed as EIP-712 `Request`, so that no password and no session exists.
 
 The signature covers method, target (path and query), body hash, a nonce that serves once and a deadline
-at most five minutes ahead. Nonces are remembered in memory until their deadline; after a restart of
-the node a replay inside that window is harmless, since every call that acts is idempotent.
+at most five minutes ahead. An account whose key is held elsewhere may let a session's key sign: the
+signature is then followed by that key, the session's end and the grant (`ledger.chain.sessions`). Nonces are
+remembered in memory until their deadline; after a restart of the node a replay inside that window is
+harmless, since every call that acts is idempotent.
 """
 
 import re
 import threading
 from dataclasses import dataclass
 
-from ledger.chain.signatures import recover
+from ledger.chain.sessions import GRANTED_BYTES, SIGNATURE_BYTES, request_signer
 from ledger.chain.typed_data import Domain, keccak, request_digest
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, Digest, from_text, text
@@ -68,7 +70,7 @@ class Authentication:
         nonce, deadline = int(given.nonce), int(given.deadline)
         self._check_time(deadline, at)
         digest = request_digest(self._domain, method, target, keccak(body), nonce, deadline)
-        address = _signer(given, digest)
+        address = _signer(self._domain, given, digest, at)
         self._spend(address, nonce, deadline, at)
         return address
 
@@ -101,11 +103,13 @@ class Authentication:
             self._spent[(address, nonce)] = deadline
 
 
-def _signer(given: Credentials, digest: Digest) -> Address:
-    """The account that is given and that signed `digest`."""
+def _signer(domain: Domain, given: Credentials, digest: Digest, at: int) -> Address:
+    """The account that is given and that signed `digest`, or granted a session to the key that did."""
+    granted = len(given.signature) == 2 + 2 * GRANTED_BYTES
     try:
         address = Address(from_text(given.address, 20))
-        signer = recover(digest, from_text(given.signature, 64))
+        signature = from_text(given.signature, GRANTED_BYTES if granted else SIGNATURE_BYTES)
+        signer = request_signer(domain, address, digest, signature, at)
     except Rejected as exc:
         raise Unauthenticated(exc.code, exc.cause, exc.remedy) from exc
     if signer != address:

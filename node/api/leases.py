@@ -12,6 +12,7 @@ from ledger.market.plain import Reader
 from ledger.market.ranges import unsigned
 from ledger.market.wire import Plain, hexed, signed_receipt_from_plain, signed_receipt_to_plain
 from node.api.services import Services, body_of, json_of
+from node.trading.usage_lines import lines_held
 from node.views import lease_view, usage_view
 
 REPORT_LIMIT = 1 << 20
@@ -39,7 +40,8 @@ def routes(services: Services) -> APIRouter:
 
     @router.post("/v1/leases/{lease}/usage")
     async def report_usage(request: Request, lease: str) -> Plain:
-        """The agent's cumulative usage; answers with the co-signed receipt where the node signs."""
+        """The agent's next usage line; answers with the co-signed receipt where the node signs, and with how
+        many lines of the lease the node holds."""
         body = await body_of(request, REPORT_LIMIT)
         return await run_in_threadpool(_report_usage, services, request, lease, body)
 
@@ -92,10 +94,12 @@ def _report_usage(services: Services, request: Request, lease: str, body: bytes)
         evidence=Digest(hexed(read, "evidence", 32)),
         last=read.get("last", bool),
         at=services.now(),
+        sequence=_count(read, "sequence"),
     )
     read.done()
     signed = services.settlement.report(fact)
-    return {"receipt": None if signed is None else signed_receipt_to_plain(signed)}
+    receipt = None if signed is None else signed_receipt_to_plain(signed)
+    return {"receipt": receipt, "lines": lines_held(services.lease(lease))}
 
 
 def _count(read: Reader, key: str) -> int:

@@ -14,7 +14,7 @@ from ledger.chain.calls import market_call
 from ledger.chain.client import MarketClient
 from ledger.chain.documents import document_hash
 from ledger.chain.keys import Signer
-from ledger.chain.typed_data import Domain, bid_id
+from ledger.chain.typed_data import Domain, bid_id, bid_message
 from ledger.chain.wallet import Patience, send_and_wait
 from ledger.market.bid import Bid, SignedBid
 from ledger.market.errors import LostRace, Rejected, Unavailable
@@ -141,7 +141,7 @@ class Buyer:
         return tuple(bid_for(job, document, parties, nonce, at, wait) for nonce in nonces)
 
     def _signed(self, bid: Bid) -> SignedBid:
-        return SignedBid(bid=bid, signature=self.key.sign(bid_id(self.domain, bid)))
+        return SignedBid(bid=bid, signature=self.key.sign_typed(bid_message(self.domain, bid)))
 
     def estimate(self, job: Job, signer: str = NODE_SIGNS, wait: int = 0) -> Plain:
         """What the node would do with the job now; nothing is signed, no nonce is taken."""

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from ledger.chain.keys import Signer
-from ledger.chain.typed_data import Domain, keccak, request_digest
+from ledger.chain.typed_data import Domain, keccak, request_message
 from ledger.market.bid import SignedBid
 from ledger.market.errors import Broken, LostRace, MarketError, Rejected, Unavailable
 from ledger.market.identity import text
@@ -26,6 +26,7 @@ Plain = dict[str, Any]
 DEADLINE_SECONDS = 120
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _STREAM_TIMEOUT = httpx.Timeout(30.0, connect=5.0, read=60.0)
+_LINES = 1_000
 _CONFLICT = 409
 _SERVER_ERROR = 500
 _TRY_LATER = (429, 502, 503, 504)
@@ -152,6 +153,15 @@ class NodeClient:
         """The report that waits for the lease's signer."""
         return self.get(f"/v1/leases/{lease}/usage", signed=True)
 
+    def usage_lines(self, lease: str, first: int = 0, limit: int = _LINES) -> list[Plain]:
+        """The lease's usage lines from number `first` on, at most `limit` of them."""
+        shown = self.get(f"/v1/leases/{lease}/usage/lines", first=str(first), limit=str(limit))
+        return list(shown["lines"])
+
+    def usage_proof(self, lease: str, line: int) -> Plain:
+        """That a line is under a root that the chain shows; not yet checked."""
+        return self.get(f"/v1/leases/{lease}/usage/proof", line=str(line))
+
     def deliver_receipt(self, lease: str, receipt: Mapping[str, object]) -> Plain:
         return self.post(f"/v1/leases/{lease}/receipts", dict(receipt))
 
@@ -242,14 +252,14 @@ class NodeClient:
             raise Rejected("no-wallet", "This call has to be signed.", "Name a wallet with --wallet.")
         nonce, deadline = self._random_bits(63), int(self._clock()) + DEADLINE_SECONDS
         target = request.url.raw_path.decode("ascii")
-        digest = request_digest(
+        message = request_message(
             self._identity.domain, request.method, target, keccak(request.read()), nonce, deadline
         )
         key = self._identity.key
         request.headers["Bingwang-Address"] = text(key.address)
         request.headers["Bingwang-Nonce"] = str(nonce)
         request.headers["Bingwang-Deadline"] = str(deadline)
-        request.headers["Bingwang-Signature"] = text(key.sign(digest))
+        request.headers["Bingwang-Signature"] = text(key.sign_typed(message))
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ first escrow comes back, the next one is taken from the balance: so this is the 
 
 from dataclasses import dataclass, replace
 
-from ledger.chain.typed_data import receipt_digest
+from ledger.chain.typed_data import receipt_message
 from ledger.market.demand import wanted
 from ledger.market.errors import Rejected
 from ledger.market.identity import NO_DIGEST, Digest, LeaseId, from_text, text
@@ -20,6 +20,7 @@ from ledger.market.wire import bid_from_plain, offer_from_plain
 from node.buying.buyer import Buyer, SubmittedJob
 from node.buying.client import Plain
 from node.buying.shown import shown_job, shown_terms
+from node.buying.usage_lines import AgreedLines, read_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +79,10 @@ def _last_receipt(buyer: Buyer, name: LeaseId, lease: Lease, view: Plain) -> Sig
     receipt = UsageReceipt(
         lease=name,
         milliseconds=lease.billable(max(known, reported + since), at),
-        evidence=NO_DIGEST if usage is None else Digest(from_text(str(usage["evidence"]), 32)),
+        evidence=NO_DIGEST if usage is None else read_lines(buyer.node, name, usage, AgreedLines()).root,
         last=True,
     )
-    signature = buyer.key.sign(receipt_digest(buyer.domain, receipt))
+    signature = buyer.key.sign_typed(receipt_message(buyer.domain, receipt))
     return SignedReceipt(receipt=receipt, signature=signature)
 
 

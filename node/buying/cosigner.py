@@ -2,8 +2,9 @@
 
 A report is signed only for a lease whose id is the hash of its terms, whose terms name this key as
 signer, whose offer stands in a domain that the job permits, and only up to the time that passed since the
-chain opened it. Cumulative: a smaller report than one already signed is never signed. A replica's is
-signed once the jury has judged it and its provider has shown a result.
+chain opened it. Cumulative: a smaller report than one already signed is never signed, nor one whose root is
+not that of the lease's lines, or whose lines do not begin with those signed for (`node.buying.usage_lines`).
+A replica's is signed once the jury has judged it and its provider has shown a result.
 """
 
 from collections.abc import Callable
@@ -13,17 +14,26 @@ from typing import Protocol
 from ledger.chain.client import ChainLease
 from ledger.chain.documents import document_hash
 from ledger.chain.keys import Signer
-from ledger.chain.typed_data import Domain, bid_id, lease_id, offer_id, receipt_digest
+from ledger.chain.signatures import recover
+from ledger.chain.typed_data import Domain, bid_id, lease_id, offer_id, receipt_digest, receipt_message
 from ledger.market.domains import permits
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, Digest, LeaseId, OfferId, from_text, text
 from ledger.market.job import Job
 from ledger.market.lease import Lease, LeaseTerms
+from ledger.market.money import MILLISECONDS
 from ledger.market.offer_document import offer_document_from_plain
 from ledger.market.receipt import SignedReceipt, UsageReceipt
-from ledger.market.wire import bid_from_plain, offer_from_plain, signed_receipt_to_plain, terms_from_plain
+from ledger.market.wire import (
+    bid_from_plain,
+    offer_from_plain,
+    signed_receipt_from_plain,
+    signed_receipt_to_plain,
+    terms_from_plain,
+)
 from node.buying.client import NodeClient, Plain
 from node.buying.shown import shown_job
+from node.buying.usage_lines import AgreedLines, read_lines
 
 
 class LeaseSource(Protocol):
@@ -55,6 +65,7 @@ class Cosigner:
     clock: Callable[[], float]
     _checked: dict[LeaseId, _Checked] = field(default_factory=dict)
     _signed: dict[LeaseId, int] = field(default_factory=dict)
+    _lines: dict[LeaseId, AgreedLines] = field(default_factory=dict)
 
     def step(self, job: Plain) -> list[SignedReceipt]:
         """Sign and deliver the reports that wait for this job's open leases.
@@ -80,12 +91,16 @@ class Cosigner:
         return self._sign(lease, checked.terms, found, report)
 
     def _sign(self, lease: LeaseId, terms: LeaseTerms, found: ChainLease, report: Plain) -> SignedReceipt:
-        milliseconds, last = int(report["milliseconds"]), bool(report["last"])
-        check_report(found.of(terms), milliseconds, self._signed.get(lease, 0), int(self.clock()))
-        evidence = Digest(from_text(str(report["evidence"]), 32))
-        receipt = UsageReceipt(lease=lease, milliseconds=milliseconds, evidence=evidence, last=last)
-        signature = self.key.sign(receipt_digest(self.domain, receipt))
+        on_chain, last = found.of(terms), bool(report["last"])
+        # A line that was reported before a termination may say more than can be paid since.
+        milliseconds = min(int(report["milliseconds"]), on_chain.seconds() * MILLISECONDS)
+        check_report(on_chain, milliseconds, self._signed.get(lease, 0), int(self.clock()))
+        lines = read_lines(self.node, lease, report, self._lines.get(lease, AgreedLines()))
+        receipt = UsageReceipt(lease=lease, milliseconds=milliseconds, evidence=lines.root, last=last)
+        signature = self.key.sign_typed(receipt_message(self.domain, receipt))
         signed = SignedReceipt(receipt=receipt, signature=signature)
+        # Signed is signed, also where the answer is lost: no later root may leave these lines out.
+        self._lines[lease] = AgreedLines(tree=lines.tree, signed=lines.root)
         self.node.deliver_receipt(text(lease), signed_receipt_to_plain(signed))
         self._signed[lease] = milliseconds
         return signed
@@ -97,8 +112,18 @@ class Cosigner:
             if lease_id(self.domain, terms) != lease or bid_id(self.domain, bid) != terms.bid:
                 raise _refused("The lease's terms are not those that its id stands for.")
             self._check_place(terms, self._job(bid.job))
+            self._recall(lease, shown.get("receipt"))
             self._checked[lease] = _Checked(terms=terms, replicated=bid.replicated)
         return self._checked[lease]
+
+    def _recall(self, lease: LeaseId, shown: object) -> None:
+        """What this key signed before it forgot: the node shows the best receipt that it has."""
+        if shown is None:
+            return
+        signed = signed_receipt_from_plain(lease, shown)
+        if recover(receipt_digest(self.domain, signed.receipt), signed.signature) == self.key.address:
+            self._signed[lease] = signed.receipt.milliseconds
+            self._lines[lease] = AgreedLines(signed=signed.receipt.evidence)
 
     def _job(self, wanted: Digest) -> Job:
         job = shown_job(self.node, wanted)

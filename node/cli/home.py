@@ -6,9 +6,13 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, from_text
+
+if TYPE_CHECKING:
+    from ledger.chain.external_signer import ExternalAccount
 
 DEFAULT_WALLET = "default"
 PASSWORD_VARIABLE = "BINGWANG_PASSWORD"  # noqa: S105 - a variable's name, not a password
@@ -59,6 +63,21 @@ def home() -> Home:
     return Home(folder=Path(named).expanduser() if named else Path.home() / ".bingwang")
 
 
+def external(url: str | None, account: str | None) -> "ExternalAccount | None":
+    """What --signer and --signer-account name together; None where neither is given."""
+    from ledger.chain.external_signer import ExternalAccount
+
+    if url is None and account is None:
+        return None
+    if url is None or account is None:
+        raise Rejected(
+            "signer-without-account",
+            "--signer and --signer-account belong together.",
+            "Give both of them, or neither.",
+        )
+    return ExternalAccount(url=url, account=Address(from_text(account, 20)))
+
+
 def no_wallet(name: str) -> Rejected:
     return Rejected(
         "no-wallet",
@@ -86,6 +105,20 @@ def password(file: Path | None, *, new: bool = False) -> str:
             f"Set {PASSWORD_VARIABLE} or give --password-file.",
         )
     return _ask(new=new)
+
+
+def asked_password(file: Path | None) -> str:
+    """A new password: from the file's first line, or asked at a terminal; never the environment's, which
+    holds the old one."""
+    if file is not None:
+        return password(file)
+    if not sys.stdin.isatty():
+        raise Rejected(
+            "no-password",
+            "A new password is needed and there is no terminal to ask at.",
+            "Give --new-password-file.",
+        )
+    return _ask(new=True)
 
 
 def _ask(*, new: bool) -> str:

@@ -8,15 +8,20 @@ import typer
 from ledger.market.errors import MarketError
 from node.cli import failures
 from node.cli.commands import (
+    books,
+    chain_files,
     claims,
     contracts,
     follow,
     grid,
     jobs,
     market,
+    node_key,
     provider,
     results,
+    statements,
     submit,
+    usage,
     wallet,
 )
 
@@ -26,14 +31,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Bingwang: buy and lend compute on a market whose contracts hold the money.",
 )
+chain_files.register(grid.chain)
 app.add_typer(grid.chain, name="chain", help="The embedded chain of a grid.")
+grid.node.add_typer(node_key.app, name="key", help="The node's own keys.")
 app.add_typer(grid.node, name="node", help="The node that matches bids with offers.")
 app.add_typer(provider.app, name="provider", help="Lend this machine.")
 app.add_typer(wallet.app, name="wallet", help="Keys and money.")
 app.add_typer(contracts.app, name="market", help="A market's contracts.")
+app.add_typer(books.app, name="books", help="A node's database.")
 app.add_typer(claims.app, name="claim", help="Usage that a provider claims and nobody signed.")
+app.add_typer(usage.app, name="usage", help="Metered usage, line by line, and its proof.")
 app.add_typer(market.image, name="image", help="Container images.")
-for commands in (grid, market, submit, jobs, follow, results):
+for commands in (grid, market, submit, jobs, follow, results, statements):
     commands.register(app)
 
 

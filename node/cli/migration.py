@@ -25,7 +25,9 @@ def move(
     """Go as far as can be gone now; the exit code and what there is to show."""
     settings = read_settings(directory)
     key = (
-        open_key(directory, password(password_file)) if wallet is None else wallet_key(wallet, password_file)
+        open_key(directory, lambda: password(password_file))
+        if wallet is None
+        else wallet_key(wallet, password_file)
     )
     done: list[str] = []
 

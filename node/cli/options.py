@@ -11,6 +11,13 @@ PasswordFile = Annotated[
     Path | None,
     typer.Option("--password-file", help="File whose first line is the wallet's password."),
 ]
+SignerUrl = Annotated[
+    str | None,
+    typer.Option("--signer", help="JSON-RPC of an external signer (Web3Signer) that holds the key."),
+]
+SignerAccount = Annotated[
+    str | None, typer.Option("--signer-account", help="With --signer: its account.", metavar="0x…")
+]
 NodeUrl = Annotated[str | None, typer.Option("--node", help="Node's address, instead of the profile's.")]
 RpcUrl = Annotated[str | None, typer.Option("--rpc", help="Chain's JSON-RPC URL, instead of the profile's.")]
 JobId = Annotated[str, typer.Argument(help="Job id, or its unique beginning.", metavar="JOB")]

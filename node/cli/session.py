@@ -14,7 +14,9 @@ from types import TracebackType
 
 from ledger.chain.calls import Call
 from ledger.chain.client import MarketClient
-from ledger.chain.keys import LocalKey, open_keystore
+from ledger.chain.key_files import open_signer
+from ledger.chain.keys import Signer
+from ledger.chain.sessions import requests_by_session
 from ledger.chain.typed_data import Domain
 from ledger.chain.wallet import Patience, send_and_wait
 from ledger.market.errors import Rejected
@@ -82,7 +84,7 @@ class Session:
         return self._behalf or self.address
 
     @cached_property
-    def key(self) -> LocalKey:
+    def key(self) -> Signer:
         return wallet_key(self.wallet_name, self._password_file)
 
     @cached_property
@@ -95,7 +97,8 @@ class Session:
     @cached_property
     def node(self) -> NodeClient:
         """The node, for requests that the wallet signs."""
-        identity = Identity(domain=self.domain, key=self.key)
+        key = requests_by_session(self.key, time.time, secrets.token_bytes)
+        identity = Identity(domain=self.domain, key=key)
         client = NodeClient(self.profile.node_url, time.time, secrets.randbits, identity)
         self._open.callback(client.close)
         return client
@@ -170,9 +173,10 @@ def patience() -> Patience:
     return Patience(clock=time.time, sleep=time.sleep)
 
 
-def wallet_key(name: str, password_file: Path | None) -> LocalKey:
-    """A wallet's key; `Rejected` "no-wallet" before a password is asked for."""
+def wallet_key(name: str, password_file: Path | None) -> Signer:
+    """A wallet's key, or its account at an external signer; `Rejected` "no-wallet" before a password is
+    asked for."""
     path = home().wallet(name)
     if not path.exists():
         raise no_wallet(name)
-    return open_keystore(path, password(password_file))
+    return open_signer(path, lambda: password(password_file))

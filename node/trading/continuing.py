@@ -8,11 +8,15 @@ way, nothing more is co-signed on the old lease: a receipt beyond the last one w
 is due; the buyer then orders anew.)
 """
 
+from collections.abc import Sequence
+
+from ledger.books.queries import Queries
 from ledger.books.rows import LeaseRow, OfferRow
 from ledger.books.unit_of_work import Unit
+from ledger.chain.keyring import keyring
 from ledger.chain.keys import Signer
 from ledger.chain.signatures import recover
-from ledger.chain.typed_data import Domain, bid_id, lease_id, receipt_digest
+from ledger.chain.typed_data import Domain, bid_id, lease_id, receipt_digest, receipt_message
 from ledger.market.bid import Bid, SignedBid
 from ledger.market.errors import LostRace, Rejected
 from ledger.market.identity import NO_DIGEST, text
@@ -28,14 +32,15 @@ from node.trading.open_lease import (
     check_unclaimed,
     metered_until,
 )
+from node.trading.usage_lines import check_evidence
 
 
 class Continuing:
-    """Makes continuations for the matcher whose account is that of `key`."""
+    """Makes continuations; `key` and the `former` ones sign the last receipt of a lease that names them."""
 
-    def __init__(self, domain: Domain, key: Signer) -> None:
+    def __init__(self, domain: Domain, key: Signer, former: Sequence[Signer] = ()) -> None:
         self._domain = domain
-        self._key = key
+        self._keys = keyring(key, former)
 
     def plan(
         self,
@@ -58,7 +63,7 @@ class Continuing:
         return ContinueLease(
             lease=lease_id(self._domain, self.terms(previous, signed, rate)),
             previous=previous.terms,
-            receipt=self._last_receipt(previous, receipt, at),
+            receipt=self._last_receipt(unit.queries, previous, receipt, at),
             offer_id=offer.id,
             offer=offer.offer,
             signed=signed,
@@ -75,7 +80,7 @@ class Continuing:
             provider=previous.terms.provider,
             buyer=bid.buyer,
             signer=bid.signer,
-            matcher=self._key.address,
+            matcher=bid.matcher,
             want=bid.want,
             rate=rate,
             duration=bid.duration,
@@ -88,9 +93,13 @@ class Continuing:
         check_not_continued(unit.queries, previous)
         _check_fits(previous, bid, offer)
 
-    def _last_receipt(self, previous: LeaseRow, brought: SignedReceipt | None, at: int) -> SignedReceipt:
-        if previous.terms.signer != self._key.address:
-            return self._checked(previous, brought, at)
+    def _last_receipt(
+        self, queries: Queries, previous: LeaseRow, brought: SignedReceipt | None, at: int
+    ) -> SignedReceipt:
+        """For the time up to now, over the lines up to the newest: no line tells of the time since that."""
+        key = self._keys.holding(previous.terms.signer)
+        if key is None:
+            return self._checked(queries, previous, brought, at)
         before = previous.receipt.receipt.milliseconds if previous.receipt else 0
         receipt = UsageReceipt(
             lease=previous.id,
@@ -98,9 +107,13 @@ class Continuing:
             evidence=previous.usage.evidence if previous.usage else NO_DIGEST,
             last=True,
         )
-        return SignedReceipt(receipt=receipt, signature=self._key.sign(receipt_digest(self._domain, receipt)))
+        return SignedReceipt(
+            receipt=receipt, signature=key.sign_typed(receipt_message(self._domain, receipt))
+        )
 
-    def _checked(self, previous: LeaseRow, brought: SignedReceipt | None, at: int) -> SignedReceipt:
+    def _checked(
+        self, queries: Queries, previous: LeaseRow, brought: SignedReceipt | None, at: int
+    ) -> SignedReceipt:
         if brought is None or brought.receipt.lease != previous.id or not brought.receipt.last:
             raise Rejected(
                 "last-receipt-missing",
@@ -114,6 +127,7 @@ class Continuing:
                 "Sign it with the key that the old bid names as signer.",
             )
         check_bound(previous, brought.receipt.milliseconds, at)
+        check_evidence(queries, brought.receipt)
         known = previous.receipt.receipt.milliseconds if previous.receipt else 0
         if brought.receipt.milliseconds < known:
             raise Rejected(

@@ -147,7 +147,7 @@ class Planner:
             provider=place.offer.provider,
             buyer=bid.buyer,
             signer=bid.signer,
-            matcher=self._venue.address,
+            matcher=bid.matcher,
             want=bid.want,
             rate=place.rate,
             duration=bid.duration,

@@ -14,9 +14,10 @@ from dataclasses import replace
 from ledger.books.books import Books
 from ledger.books.rows import JobRow, LeaseRow
 from ledger.books.unit_of_work import Unit
+from ledger.chain.keyring import keyring
 from ledger.chain.keys import Signer
 from ledger.chain.signatures import recover
-from ledger.chain.typed_data import Domain, receipt_digest
+from ledger.chain.typed_data import Domain, receipt_digest, receipt_message
 from ledger.market.errors import LostRace, Rejected
 from ledger.market.facts import AgentLost, BidWithdrawn, ReceiptCosigned, UsageReported
 from ledger.market.identity import NO_DIGEST, LeaseId, text
@@ -36,6 +37,7 @@ from node.trading.open_lease import (
     known_lease,
     payable,
 )
+from node.trading.usage_lines import UsageLines, check_evidence
 from node.trading.wishing import MARGIN_SECONDS, wish_again
 
 INTERIM_SECONDS = 600
@@ -43,31 +45,41 @@ INTERIM_SECONDS = 600
 
 
 class Settlement:
-    """Co-signs with `key`, and turns receipts into wishes; everything is idempotent."""
+    """Co-signs with `key`, or the `former` one that a lease names, and turns receipts into wishes; each step
+    may be repeated."""
 
-    def __init__(self, books: Books, domain: Domain, key: Signer, policy: Policy) -> None:
+    def __init__(
+        self, books: Books, domain: Domain, key: Signer, policy: Policy, former: Sequence[Signer] = ()
+    ) -> None:
         self._books = books
         self._domain = domain
-        self._key = key
+        self._keys = keyring(key, former)
         self._policy = policy
+        self._lines = UsageLines()
 
     def report(self, fact: UsageReported) -> SignedReceipt | None:
-        """Take an agent's usage report; the co-signed receipt, or None while nobody here may sign: another
+        """Take an agent's next usage line; the co-signed receipt, or None while nobody here may sign: another
         signer must, or a verdict or the decision of a claim is awaited.
 
-        A report that a receipt already covers, or that comes after a last one, is answered with it; so is
-        one on a lease that is being continued, which tells the agent that its signer is there.
+        A line that a receipt already covers, or that comes after a last receipt, is answered with it; so is
+        one on a lease that is being continued, which tells the agent that its signer is there. `LostRace`
+        "usage-lines-differ" where it is not the next line after those that are held here.
         """
         with self._books.transaction() as unit:
             row = known_lease(unit.queries, fact.lease)
             known = row.receipt
-            if known is not None and _covers(known.receipt, fact):
+            if known is not None and known.receipt.last:
+                return known
+            held = self._lines.holds(unit.queries, fact)
+            if held and _is_answered(row, fact):
                 return known
             check_open(row)
             if row.agent_lost_at is not None:
                 raise LostRace("lease-ended", "The lease was ended as its agent was silent.", "Stop the job.")
-            check_bound(row, fact.milliseconds, fact.at)
-            unit.record(fact)
+            if not held:
+                check_bound(row, fact.milliseconds, fact.at)
+                self._lines.check_next(unit.queries, row, fact)
+                unit.record(fact)
             if self._may_sign(unit, row):
                 return self._cosign(unit, row, fact, fact.at)
             return known if is_being_continued(unit.queries, row) else None
@@ -88,6 +100,7 @@ class Settlement:
             check_unclaimed(row)
             check_not_continued(unit.queries, row)
             check_bound(row, signed.receipt.milliseconds, at)
+            check_evidence(unit.queries, signed.receipt)
             self._keep(unit, row, signed, at)
 
     def give_up(self, lease: LeaseId, at: int) -> None:
@@ -167,31 +180,35 @@ class Settlement:
         if best.receipt.milliseconds > end:
             if not self._signs(row):
                 return None
-            best = self._signed(replace(best.receipt, milliseconds=end, last=True))
+            best = self._signed(row, replace(best.receipt, milliseconds=end, last=True))
         due = lease.due(best.receipt.milliseconds)
         news = due >= row.paid if best.receipt.last else due > row.paid
         return best if news else None
 
     def _signs(self, row: LeaseRow) -> bool:
-        return row.terms.signer == self._key.address
+        return self._keys.holding(row.terms.signer) is not None
 
     def _may_sign(self, unit: Unit, row: LeaseRow) -> bool:
         return self._signs(row) and payable(row) and not is_being_continued(unit.queries, row)
 
     def _cosign(self, unit: Unit, row: LeaseRow, fact: UsageReported, at: int) -> SignedReceipt:
         before = row.receipt.receipt.milliseconds if row.receipt is not None else 0
+        # A line that was held before a termination may say more than can be paid since.
+        allowed = as_lease(row).billable(fact.milliseconds, at)
         receipt = UsageReceipt(
             lease=row.id,
-            milliseconds=max(before, fact.milliseconds),
+            milliseconds=max(before, allowed),
             evidence=fact.evidence,
             last=fact.last,
         )
-        signed = self._signed(receipt)
+        signed = self._signed(row, receipt)
         self._keep(unit, row, signed, at)
         return signed
 
-    def _signed(self, receipt: UsageReceipt) -> SignedReceipt:
-        signature = self._key.sign(receipt_digest(self._domain, receipt))
+    def _signed(self, row: LeaseRow, receipt: UsageReceipt) -> SignedReceipt:
+        key = self._keys.holding(row.terms.signer)
+        assert key is not None
+        signature = key.sign_typed(receipt_message(self._domain, receipt))
         return SignedReceipt(receipt=receipt, signature=signature)
 
     def _keep(self, unit: Unit, row: LeaseRow, signed: SignedReceipt, at: int) -> None:
@@ -204,12 +221,17 @@ def _settle_key(receipt: UsageReceipt) -> str:
     return f"settle:{receipt.lease.hex()}:{receipt.milliseconds}:{receipt.last}"
 
 
-def _covers(receipt: UsageReceipt, fact: UsageReported) -> bool:
-    return receipt.last or (receipt.milliseconds >= fact.milliseconds and not fact.last)
+def _is_answered(row: LeaseRow, fact: UsageReported) -> bool:
+    """Whether nothing is left to sign for a held line: a receipt is for it, or later lines are held too."""
+    covered = row.receipt is not None and row.receipt.receipt.evidence == fact.evidence
+    return covered or (row.usage is not None and row.usage.sequence != fact.sequence)
 
 
 def _final_report(row: LeaseRow, at: int) -> UsageReported:
-    """What was reported last, as the last report; within the end that a buyer's termination set."""
+    """What was reported last, as the last report; within the end that a buyer's termination set.
+
+    It is the node's own word and no line: the receipt's `evidence` is the root over the agent's lines.
+    """
     usage, end = row.usage, as_lease(row).seconds() * MILLISECONDS
     return UsageReported(
         lease=row.id,

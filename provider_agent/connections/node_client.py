@@ -18,14 +18,16 @@ import httpx
 from ledger.chain.documents import canonical, document_hash
 from ledger.chain.keys import Signer
 from ledger.chain.signatures import check_signed_by
-from ledger.chain.typed_data import Domain, keccak, receipt_digest, request_digest
+from ledger.chain.typed_data import Domain, keccak, receipt_digest, request_message
 from ledger.market.bid import Bid
 from ledger.market.errors import Broken, LostRace, MarketError, Rejected, Unavailable
 from ledger.market.facts import OutputFile
 from ledger.market.identity import Address, Digest, LeaseId, text
+from ledger.market.plain import Reader
 from ledger.market.receipt import SignedReceipt
+from ledger.market.usage_plain import line_to_plain, read_line
+from ledger.market.usage_tree import UsageLine
 from ledger.market.wire import bid_from_plain, signed_receipt_from_plain
-from provider_agent.metering import UsageReport, evidence
 
 Plain = dict[str, Any]
 CHUNK = 4 << 20
@@ -58,6 +60,15 @@ class JobReport:
     code: str
     cause: str
     outputs: tuple[OutputFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageAnswer:
+    """What the node said to a usage line: the receipt, None where the signer has not signed yet, and how
+    many lines of the lease the node holds."""
+
+    signed: SignedReceipt | None
+    held: int
 
 
 class NodeClient:
@@ -113,18 +124,19 @@ class NodeClient:
         shown = await self._shown(f"/v1/leases/{text(lease)}")
         return self._verified(lease, signer, shown.get("receipt"))
 
-    async def report_usage(self, usage: UsageReport, signer: Address) -> SignedReceipt | None:
-        """Send metered usage; the co-signed receipt, or None where the signer has not signed yet."""
-        lease = LeaseId(usage.lease)
-        body = {
-            "milliseconds": usage.milliseconds,
-            "cpu_ns": usage.cpu_ns,
-            "peak_bytes": usage.peak_bytes,
-            "evidence": text(keccak(evidence(usage))),
-            "last": usage.last,
-        }
-        answer = _json(await self._post(f"/v1/leases/{text(lease)}/usage", body))
-        return self._verified(lease, signer, answer.get("receipt"))
+    async def report_usage(self, line: UsageLine, evidence: Digest, signer: Address) -> UsageAnswer:
+        """Send a usage line with the root over the lines up to it; a receipt's signature is verified."""
+        body = line_to_plain(line) | {"evidence": text(evidence)}
+        answer = _json(await self._post(f"/v1/leases/{text(line.lease)}/usage", body))
+        signed = self._verified(line.lease, signer, answer.get("receipt"))
+        return UsageAnswer(signed=signed, held=Reader(answer, "answer").get("lines", int))
+
+    async def usage_lines(self, lease: LeaseId, first: int) -> list[UsageLine]:
+        """The usage lines that the node holds from number `first` on, a page of them; none at the end."""
+        path = f"/v1/leases/{text(lease)}/usage/lines"
+        answer = _json(await self._send("GET", path, params={"first": str(first)}, signed=False))
+        shown = Reader(answer, "answer").get("lines", list)
+        return [read_line(lease, Reader(one, "line")) for one in shown]
 
     async def report_job(self, lease: LeaseId, report: JobReport) -> None:
         """Say how the lease's job is."""
@@ -272,8 +284,8 @@ class NodeClient:
     def _signed(self, method: str, target: str, body: bytes) -> tuple[int, int, bytes]:
         nonce, deadline = self._random_bits(63), int(self._clock()) + _DEADLINE_SECONDS
         domain = self._identity.domain
-        digest = request_digest(domain, method, target, keccak(body), nonce, deadline)
-        return nonce, deadline, self._identity.key.sign(digest)
+        message = request_message(domain, method, target, keccak(body), nonce, deadline)
+        return nonce, deadline, self._identity.key.sign_typed(message)
 
     def _unreachable(self, exc: Exception) -> Unavailable:
         return Unavailable(

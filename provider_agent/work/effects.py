@@ -64,13 +64,13 @@ from provider_agent.lifecycle.stimuli import (
     Stimulus,
     UsageTaken,
 )
-from provider_agent.metering import UsageReport
 from provider_agent.offers.allocation import Allocation
 from provider_agent.offers.rules import Candidate, OwnersRules, judge
 from provider_agent.runtimes.base import ContainerState, Phase, Runtime
 from provider_agent.state_store import Sample
 from provider_agent.work.chain_effects import ChainEffects
 from provider_agent.work.job_files import JobFiles
+from provider_agent.work.usage_reports import Metered, UsageReports
 
 _log = logging.getLogger(__name__)
 _NOT_FOUND = 404
@@ -108,6 +108,7 @@ class Effects:
     def __init__(self, around: Surroundings, answers: Answers) -> None:
         self._around = around
         self._answers = answers
+        self._usage = UsageReports(around.links.store.usage_lines, around.links.node)
         self._watching: dict[LeaseId, asyncio.Task[None]] = {}
 
     async def perform(self, lease: LeaseId, instruction: Instruction) -> None:
@@ -339,15 +340,11 @@ class Effects:
 
     async def _report_usage(self, lease: LeaseId, milliseconds: int, *, last: bool) -> Stimulus | None:
         seen = self._around.links.store.sample(lease)
-        usage = UsageReport(
-            lease=lease,
-            milliseconds=milliseconds,
-            cpu_ns=seen.cpu_ns,
-            peak_bytes=seen.peak_bytes,
-            last=last,
+        metered = Metered(
+            milliseconds=milliseconds, cpu_ns=seen.cpu_ns, peak_bytes=seen.peak_bytes, last=last
         )
         signer = self._answers.allocation.state(lease).terms.signer
-        signed = await self._around.links.node.report_usage(usage, signer)
+        signed = await self._usage.report(lease, signer, metered)
         if signed is None:
             signed = await self._around.links.node.receipt_of(lease, signer)
         if signed is None:

@@ -10,12 +10,13 @@ from hashlib import sha256
 from typing import Any
 
 from eth.abc import SignedTransactionAPI
+from eth.chains.base import MiningChain
 from eth.db.atomic import AtomicDB
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 
-from ledger.chain.embedded.evm import GridChain
+from ledger.chain.embedded.evm import SharedSecondVM
 from ledger.chain.embedded.genesis import Genesis, header_fields, state
 from ledger.chain.embedded.transactions import pooled
 from ledger.market.identity import Address
@@ -35,6 +36,12 @@ def key_of(name: str) -> LocalAccount:
 
 def address_of(key: LocalAccount) -> Address:
     return Address(bytes.fromhex(str(key.address)[2:]))
+
+
+class BenchChain(MiningChain):
+    """py-evm's own chain under the embedded chain's rules."""
+
+    vm_configuration = ((0, SharedSecondVM),)  # type: ignore[assignment]  # py-evm annotates no ClassVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +67,14 @@ class Evm:
 
     at: int = NOW
     nonces: dict[str, int] = field(default_factory=dict)
-    chain: GridChain = field(init=False)
+    chain: BenchChain = field(init=False)
     purse: LocalAccount = field(default_factory=lambda: key_of("purse"))
 
     def __post_init__(self) -> None:
         identity = Genesis(chain_id=CHAIN_ID, timestamp=NOW, faucet=address_of(self.purse))
-        chosen = GridChain.configure(__name__="BenchChain", chain_id=CHAIN_ID)
+        chosen = BenchChain.configure(__name__="BenchChain", chain_id=CHAIN_ID)
         founded = chosen.from_genesis(AtomicDB(), header_fields(identity), state(identity))
-        assert isinstance(founded, GridChain)
+        assert isinstance(founded, BenchChain)
         self.chain = founded
 
     def grant(self, *keys: LocalAccount) -> None:

@@ -3,18 +3,21 @@ one unit more in one row of the node's books does not escape."""
 
 import json
 import shutil
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.exc import DBAPIError
 
+from ledger.books import money_rules
 from ledger.chain import calls
 from ledger.chain.wallet import Patience, send_and_wait
+from tests.books_url import driven_url, drop_database, make_copy, tamper
 from tests.short_grid import CHEAP, Outcome, ShortGrid, short_grid
 
 pytestmark = pytest.mark.docker
@@ -33,14 +36,29 @@ class Past:
     market: str
     jobs: dict[str, dict[str, Any]]
     balances: dict[str, int]
-    books: Path
+    books: str
 
     def audit(self, *options: str) -> Outcome:
         where = ("--rpc", self.grid.rpc_url, "--market", self.market)
         return self.grid.command("audit", *where, *options, "--json")
 
-    def copy_books(self, folder: Path) -> Path:
-        return Path(shutil.copy(self.books, folder / "books.sqlite3"))
+    @contextmanager
+    def copied_books(self, folder: Path) -> Iterator[str]:
+        """The URL of a copy that a test may change."""
+        if "://" not in self.books:
+            yield str(shutil.copy(self.books, folder / "books.sqlite3"))
+            return
+        url = make_copy(self.books)
+        try:
+            yield url
+        finally:
+            drop_database(url)
+
+
+@pytest.fixture
+def copied(past: Past, tmp_path: Path) -> Iterator[str]:
+    with past.copied_books(tmp_path) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +71,8 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
         balances = dict(zip(accounts, grid.balances(*accounts), strict=True))
         grid.end("cheap")
         grid.end("node")
-        books = grid.folder / "kept.sqlite3"
-        source = grid.folder / "node" / "books.sqlite3"
-        with closing(sqlite3.connect(source)) as node, closing(sqlite3.connect(books)) as kept:
-            node.backup(kept)
-        for file in source.parent.glob("books.sqlite3*"):
+        books = grid.readable_books(grid.folder / "kept.sqlite3")
+        for file in (grid.folder / "node").glob("books.sqlite3*"):
             file.unlink()
         profile = json.loads((grid.home / "profiles" / "default.json").read_text())
         yield Past(grid=grid, market=profile["market"], jobs=jobs, balances=balances, books=books)
@@ -132,8 +147,8 @@ def test_each_job_paid_for_its_time_and_no_more(past: Past) -> None:
     assert past.jobs["out-of-memory"]["code"] == "out-of-memory"
 
 
-def test_untouched_books_agree_with_the_chain(past: Past, tmp_path: Path) -> None:
-    outcome = past.audit("--books", str(past.copy_books(tmp_path)))
+def test_untouched_books_agree_with_the_chain(past: Past, copied: str) -> None:
+    outcome = past.audit("--books", copied)
     assert outcome.code == 0, outcome.out
     assert outcome.plain["differences"] == []
 
@@ -141,68 +156,75 @@ def test_untouched_books_agree_with_the_chain(past: Past, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("table", "column"),
     [
-        ("balances", "amount"),
+        ("accounts", "credits_posted_low"),
+        ("holds", "low"),
+        ("transfers", "low"),
         ("leases", "paid"),
         ("leases", "escrow"),
         ("leases", "refunded"),
         ("leases", "receipt_milliseconds"),
-        ("postings", "amount"),
         ("offers", "used"),
         ("jobs", "reserve"),
         ("outputs", "size"),
     ],
 )
-def test_one_unit_more_in_one_row_is_named(past: Past, tmp_path: Path, table: str, column: str) -> None:
-    books = past.copy_books(tmp_path)
-    row, was = add_one(books, table, column)
-    outcome = past.audit("--books", str(books))
+def test_one_unit_more_in_one_row_is_named(past: Past, copied: str, table: str, column: str) -> None:
+    row, was = add_one(copied, table, column)
+    outcome = past.audit("--books", copied)
     assert outcome.code == 5
     found = outcome.plain
     assert found["sound"] is False
     assert {"table": table, "row": row, "field": column, "ours": str(was + 1), "chain": str(was)} in found[
         "differences"
     ]
+    assert {one["table"] for one in found["differences"]} == {table}
 
 
-def test_a_row_that_is_gone_is_named(past: Past, tmp_path: Path) -> None:
-    books = past.copy_books(tmp_path)
-    with closing(sqlite3.connect(books)) as database, database:
-        (account, amount) = database.execute("SELECT account, amount FROM balances LIMIT 1").fetchone()
-        database.execute("DELETE FROM balances WHERE account = ?", (account,))
-    outcome = past.audit("--books", str(books))
+def test_a_row_that_is_gone_is_named(past: Past, copied: str) -> None:
+    lift_rules(copied)
+    assert tamper(copied, "DELETE FROM transfers WHERE id = 1") == 1
+    outcome = past.audit("--books", copied)
     assert outcome.code == 5
-    assert any(
-        one["table"] == "balances" and one["row"] == account and str(amount) in one["chain"]
-        for one in outcome.plain["differences"]
-    )
+    (found,) = outcome.plain["differences"]
+    assert (found["table"], found["row"], found["ours"]) == ("transfers", "1", "absent")
 
 
-def test_the_journal_takes_no_change(past: Past, tmp_path: Path) -> None:
-    with (
-        closing(sqlite3.connect(past.copy_books(tmp_path))) as database,
-        pytest.raises(sqlite3.IntegrityError, match="append-only"),
-    ):
-        database.execute("UPDATE journal SET at = at + 1")
+def test_the_journal_takes_no_change(copied: str) -> None:
+    with pytest.raises(DBAPIError, match="append-only"):
+        tamper(copied, "UPDATE journal SET at = at + 1")
 
 
-def test_people_read_the_table_row_and_amounts(past: Past, tmp_path: Path) -> None:
-    books = past.copy_books(tmp_path)
-    row, was = add_one(books, "balances", "amount")
-    where = ("--rpc", past.grid.rpc_url, "--market", past.market, "--books", str(books))
+def test_people_read_the_table_row_and_amounts(past: Past, copied: str) -> None:
+    row, was = add_one(copied, "accounts", "credits_posted_low")
+    where = ("--rpc", past.grid.rpc_url, "--market", past.market, "--books", copied)
     outcome = past.grid.command("audit", *where)
     assert outcome.code == 5
-    for word in ("balances", row, str(was), str(was + 1)):
+    for word in ("accounts", row, str(was), str(was + 1)):
         assert word in outcome.out
     assert "Traceback" not in outcome.out + outcome.err
 
 
-def add_one(books: Path, table: str, column: str) -> tuple[str, int]:
-    """Add one unit to one row; its key and the right amount."""
-    with closing(sqlite3.connect(books)) as database, database:
-        columns = database.execute(f"PRAGMA table_info({table})").fetchall()
-        keys = [name for _, name, _, _, _, place in columns if place]
-        chosen = f"SELECT rowid, {column}, {', '.join(keys)} FROM {table} WHERE {column} IS NOT NULL"
-        rowid, value, *key = database.execute(f"{chosen} ORDER BY rowid LIMIT 1").fetchone()
-        changed = type(value)(int(value) + 1)
-        database.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (changed, rowid))
+def add_one(url: str, table: str, column: str) -> tuple[str, int]:
+    """Add one unit to the first row, by its key, that has any; the key and the right amount."""
+    lift_rules(url)
+    engine = create_engine(driven_url(url))
+    try:
+        with engine.begin() as connection:
+            keys = inspect(connection).get_pk_constraint(table)["constrained_columns"]
+            columns = f"{column}, {', '.join(keys)}"
+            rows = connection.exec_driver_sql(f"SELECT {columns} FROM {table} ORDER BY {', '.join(keys)}")
+            value, *key = next(row for row in rows if row[0] is not None and int(row[0]) > 0)
+            wanted = " AND ".join(
+                f"CAST({name} AS text) = '{one}'" for name, one in zip(keys, key, strict=True)
+            )
+            more = f"UPDATE {table} SET {column} = '{int(value) + 1}' WHERE {wanted}"
+            assert connection.exec_driver_sql(more).rowcount == 1
+    finally:
+        engine.dispose()
     return "/".join(map(str, key)), int(value)
+
+
+def lift_rules(url: str) -> None:
+    """As somebody does who has the database."""
+    for statement in money_rules.lifted("postgresql" if "://" in url else "sqlite"):
+        tamper(url, statement)

@@ -6,11 +6,10 @@ then does, and what buyer and arbiter can do about it, is read from the chain's 
 
 import json
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -209,13 +208,9 @@ def closed_at_the_node(grid: ShortGrid, lease: str) -> dict[str, Any] | None:
 
 def check_books(grid: ShortGrid, copy: Path) -> None:
     """The auditor finds nothing, neither on the chain nor in the node's books."""
-    with (
-        closing(sqlite3.connect(grid.folder / "node" / "books.sqlite3")) as node,
-        closing(sqlite3.connect(copy)) as kept,
-    ):
-        node.backup(kept)
+    books = grid.readable_books(copy)
     market = json.loads((grid.home / "profiles" / "default.json").read_text())["market"]
-    audit = grid.bingwang("audit", "--rpc", grid.rpc_url, "--market", market, "--books", str(copy))
+    audit = grid.bingwang("audit", "--rpc", grid.rpc_url, "--market", market, "--books", books)
     assert audit["sound"] is True
     assert audit["differences"] == []
 

@@ -166,6 +166,25 @@ def test_an_attached_buyer_agrees_to_usage_with_its_own_key(grid: ShortGrid) -> 
     assert lease["terms"]["signer"] == lease["terms"]["buyer"] == grid.bingwang("wallet", "show")["address"]
     assert lease["receipt"]["last"] is True
     assert 4_000 - ENGINE_CLOCK_MS <= lease["receipt"]["milliseconds"] < 8_000
+    prove_to_a_stranger(grid, outcome.plain["job"], lease)
+
+
+def prove_to_a_stranger(grid: ShortGrid, job: str, lease: dict[str, Any]) -> None:
+    """Its first usage line is under the root that the chain shows; a line that says otherwise is not."""
+    lines = grid.bingwang("usage", "lines", job)["lines"]
+    assert len(lines) >= 2
+    assert (lines[-1]["last"], lines[-1]["evidence"]) == (True, lease["receipt"]["evidence"])
+    file = grid.folder / "proof.json"
+    grid.bingwang("usage", "prove", job, "--line", "0", "--out", str(file))
+    verify = ("usage", "verify", str(file), "--rpc", grid.rpc_url, "--json")
+    proven = grid.command(*verify).plain
+    assert (proven["line"], proven["milliseconds"]) == (0, lines[0]["milliseconds"])
+    assert proven["transaction"] in lease["transactions"]["settled"]
+    forged = json.loads(file.read_text())
+    forged["line"]["milliseconds"] += 1
+    file.write_text(json.dumps(forged))
+    refused = grid.command(*verify)
+    assert (refused.code, refused.plain["code"]) == (3, "usage-not-proven")
 
 
 def test_a_draining_agent_takes_no_new_lease_until_told_to(grid: ShortGrid) -> None:

@@ -49,7 +49,12 @@ class NodeServer:
             logs=JobLogs(twin.path / "logs", 1 << 16),
             authentication=Authentication(DOMAIN),
             nudges=self.nudges,
-            market={"node": text(NODE.address)},
+            market={
+                "node": text(NODE.address),
+                "chain_id": DOMAIN.chain_id,
+                "market": text(DOMAIN.market),
+                "decimals": 6,
+            },
             health=lambda: {"status": "ok"},
             clock=lambda: twin.now,
         )

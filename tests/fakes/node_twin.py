@@ -39,8 +39,9 @@ from node.trading.presence import Heartbeat, Presence
 from node.trading.track_records import TrackRecords
 from node.trading.unstaking import Unstaking
 from node.trading.venue import Venue
-from tests.factories import NOW, a_digest, a_job, an_address, an_offer
+from tests.factories import NOW, a_job, an_address, an_offer
 from tests.fakes.model_chain import JURY, TOKEN, ModelChain
+from tests.fakes.usage_reports import next_line
 
 DOMAIN = Domain(chain_id=77, market=an_address("market"))
 NODE = LocalKey(sha256(b"node").digest())
@@ -69,11 +70,12 @@ def a_model() -> MarketModel:
 
 
 class NodeTwin(ModelChain):
-    """One node; `now` is its clock, and the chain's."""
+    """One node; `now` is its clock, and the chain's. Its books are in `path` unless a URL says where."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, books_url: str = "") -> None:
         super().__init__(a_model(), DOMAIN, NODE.address, NOW)
         self.path = path
+        self.books_url = books_url or str(path / "books.sqlite3")
         self.blocks: list[ChainObserved] = []
         self.pending: list[MarketEvent] = [DEPLOYED]
         self.nonces = 0
@@ -81,7 +83,7 @@ class NodeTwin(ModelChain):
         self._open()
 
     def _open(self) -> None:
-        self.books = open_books(str(self.path / "books.sqlite3"))
+        self.books = open_books(self.books_url)
         self.presence = Presence(self.now, TIMEOUT, LOST_AFTER)
         self.track_records = TrackRecords(self.books.queries, (NODE.address,))
         self.track_records.follow()
@@ -264,15 +266,8 @@ class NodeTwin(ModelChain):
     # what the agent says
 
     def used(self, lease: LeaseId, milliseconds: int, *, last: bool = False) -> UsageReported:
-        return UsageReported(
-            lease=lease,
-            milliseconds=milliseconds,
-            cpu_ns=0,
-            peak_bytes=0,
-            evidence=a_digest("evidence"),
-            last=last,
-            at=self.now,
-        )
+        """The next line of the lease, as its agent would meter it now."""
+        return next_line(self.books.queries, lease, milliseconds, last=last, at=self.now)
 
     def say(self, lease: LeaseId, phase: JobPhase, exit_code: int | None = None) -> None:
         self.exchange.report(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ledger.chain.outcomes import Outcome
 from ledger.market.instructions import Instruction
-from ledger.market.outbox import IntentState, TxAttempt, TxIntent
+from ledger.market.outbox import IntentState, SettledNonce, Sighting, TxAttempt, TxIntent
 
 
 class MemoryStore:
@@ -15,7 +15,11 @@ class MemoryStore:
         self.all: dict[int, TxIntent] = {}
         self.detail: dict[int, str] = {}
         self.recorded: list[TxAttempt] = []
-        self.settled: set[int] = set()
+        self.seen: dict[int, Sighting] = {}
+        """of each nonce that is not in flight"""
+        self.decided: dict[int, list[int]] = {}
+        self.final = -1
+        self.claims = 0
 
     def wish(self, *instructions: Instruction) -> list[int]:
         """New PENDING intents; their ids."""
@@ -36,6 +40,9 @@ class MemoryStore:
     def details(self) -> list[str]:
         return [self.detail.get(number, "") for number in self.all]
 
+    def claim(self) -> None:
+        self.claims += 1
+
     def pending(self, limit: int) -> Sequence[TxIntent]:
         return [one for one in self.all.values() if one.state is IntentState.PENDING][:limit]
 
@@ -43,7 +50,7 @@ class MemoryStore:
         return [self.all[number] for number in ids]
 
     def attempts_in_flight(self) -> Sequence[TxAttempt]:
-        flying = [attempt for attempt in self.recorded if attempt.nonce not in self.settled]
+        flying = [attempt for attempt in self.recorded if attempt.nonce not in self.seen]
         return sorted(flying, key=lambda attempt: attempt.nonce)
 
     def next_nonce(self) -> int:
@@ -52,13 +59,38 @@ class MemoryStore:
     def record_attempt(self, attempt: TxAttempt) -> None:
         self.recorded.append(attempt)
         for number in attempt.intents:
-            self.all[number] = replace(self.all[number], state=IntentState.SENT)
+            self._become(number, IntentState.SENT)
 
-    def settle_attempt(self, nonce: int, outcomes: Sequence[Outcome]) -> None:
-        self.settled.add(nonce)
+    def settle_attempt(self, nonce: int, outcomes: Sequence[Outcome], seen: Sighting) -> None:
+        self.seen[nonce] = seen
+        self.decided[nonce] = [outcome.intent for outcome in outcomes]
         for outcome in outcomes:
             self.settle_intent(outcome)
 
     def settle_intent(self, outcome: Outcome) -> None:
-        self.all[outcome.intent] = replace(self.all[outcome.intent], state=outcome.state)
+        self._become(outcome.intent, outcome.state)
         self.detail[outcome.intent] = outcome.detail
+
+    def settled(self) -> Sequence[SettledNonce]:
+        return [
+            SettledNonce(nonce=nonce, number=seen.block.number, hash=seen.block.hash)
+            for nonce, seen in sorted(self.seen.items())
+            if seen.block.number > self.final
+        ]
+
+    def make_final(self, number: int) -> None:
+        self.final = max(self.final, number)
+
+    def reopen(self, nonces: Sequence[int]) -> None:
+        for nonce in nonces:
+            del self.seen[nonce]
+            for number in self.decided.pop(nonce):
+                self._become(number, IntentState.SENT)
+
+    def spent(self, day: int) -> int:
+        sent_at = {attempt.hash: attempt.sent_at for attempt in self.recorded}
+        ours = [seen for seen in self.seen.values() if seen.transaction is not None]
+        return sum(seen.cost for seen in ours if sent_at[seen.transaction or b""] // 86_400 == day)
+
+    def _become(self, number: int, state: IntentState) -> None:
+        self.all[number] = replace(self.all[number], state=state)

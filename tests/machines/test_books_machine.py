@@ -7,6 +7,7 @@ of the surviving events, whatever was reorganised in between.
 import contextlib
 import tempfile
 from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 
 from hypothesis import settings
@@ -30,6 +31,7 @@ from ledger.market.identity import LeaseId
 from ledger.market.lease import ClosedBecause
 from ledger.market.lifecycle import CANCELLED_BY_BUYER, WAIT_OVER
 from ledger.market.reasons import SkipReason
+from tests.books_url import POSTGRESQL, fresh_books, grid_kind
 from tests.factories import NOW, an_address
 from tests.fakes.small_market import (
     BUYER,
@@ -48,10 +50,13 @@ MILLISECONDS = st.integers(0, 700_000)
 
 
 class BooksMachine(RuleBasedStateMachine):
+    kind = grid_kind()
+
     @initialize()
     def begin(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.books = open_books(str(Path(self.folder.name) / "books.db"))
+        self.place = ExitStack()
+        folder = Path(self.place.enter_context(tempfile.TemporaryDirectory()))
+        self.books = open_books(self.place.enter_context(fresh_books(self.kind, folder)))
         self.market = SmallMarket()
         self.market.deploy()
         self.market.register()
@@ -63,7 +68,7 @@ class BooksMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "books"):
             self.books.close()
-            self.folder.cleanup()
+            self.place.close()
 
     def record(self, fact: Fact) -> None:
         with self.books.transaction() as unit:
@@ -220,13 +225,30 @@ class BooksMachine(RuleBasedStateMachine):
         assert len(list(self.books.queries.facts())) == before
 
     @invariant()
-    def postings_sum_to_zero(self) -> None:
+    def the_totals_are_the_sums_of_the_transfers(self) -> None:
         if not hasattr(self, "books"):
             return
-        sums: dict[tuple[bytes, int], int] = defaultdict(int)
-        for row in self.books.queries.postings():
-            sums[row.block, row.log_index] += row.amount
-        assert not any(sums.values())
+        queries = self.books.queries
+        posted: dict[str, int] = defaultdict(int)
+        for row in queries.transfers():
+            if row.posted:
+                posted[row.debit] -= row.amount
+                posted[row.credit] += row.amount
+        totals = queries.all_totals()
+        assert sum(one.posted for one in totals.values()) == 0
+        assert {name: one.posted for name, one in totals.items() if one.posted} == {
+            name: amount for name, amount in posted.items() if amount
+        }
+
+    @invariant()
+    def what_is_held_is_pending_at_both_of_its_accounts(self) -> None:
+        if not hasattr(self, "books"):
+            return
+        queries = self.books.queries
+        totals = queries.all_totals().values()
+        held = sum(queries.holds().values())
+        assert sum(one.debits_pending for one in totals) == held
+        assert sum(one.credits_pending for one in totals) == held
 
     @rule()
     def compare_with_the_chain_and_the_replay(self) -> None:
@@ -249,3 +271,13 @@ class BooksMachine(RuleBasedStateMachine):
 
 BooksMachine.TestCase.settings = settings(max_examples=12, stateful_step_count=30, deadline=None)
 TestBooks = BooksMachine.TestCase
+
+
+class PostgresqlMachine(BooksMachine):
+    """The same on the other database, some times."""
+
+    kind = POSTGRESQL
+
+
+PostgresqlMachine.TestCase.settings = settings(max_examples=3, stateful_step_count=30, deadline=None)
+TestPostgresqlBooks = PostgresqlMachine.TestCase

@@ -1,10 +1,9 @@
 """Whatever happens in whatever order, the exchange promises no core twice, no bid twice, no money twice, and
 opens a gang whole or not at all."""
 
-import shutil
 import tempfile
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -19,6 +18,7 @@ from ledger.market.job import Gang
 from ledger.market.lifecycle import JobState, LeaseState
 from ledger.market.outbox import IntentState
 from ledger.market.resource import Quantities
+from tests.books_url import fresh_books, grid_kind
 from tests.factories import a_job
 from tests.fakes.node_twin import BUYER, DOMAIN, OTHER, NodeTwin
 
@@ -32,8 +32,9 @@ picks = st.integers(min_value=0, max_value=99)
 class ExchangeMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
-        self.node = NodeTwin(self.folder)
+        self.place = ExitStack()
+        folder = Path(self.place.enter_context(tempfile.TemporaryDirectory()))
+        self.node = NodeTwin(folder, self.place.enter_context(fresh_books(grid_kind(), folder)))
         self.offers: dict[OfferId, str] = {}
         self.rewound = False
 
@@ -228,7 +229,7 @@ class ExchangeMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.node.close()
-        shutil.rmtree(self.folder)
+        self.place.close()
 
 
 TestExchangeMachine = ExchangeMachine.TestCase

@@ -55,7 +55,8 @@ def observe(session: Session, seq: int, fact: ChainObserved) -> None:
 
 def rewind(session: Session, fact: ChainRewound) -> None:
     """Take back every block above the common ancestor."""
-    doomed = session.exec(select(BlockRecord).where(BlockRecord.number > fact.to.number)).all()
+    vanished = select(BlockRecord).where(BlockRecord.number > fact.to.number)
+    doomed = session.exec(vanished.order_by(col(BlockRecord.number).desc())).all()
     subjects: set[str] = set()
     for block in doomed:
         events = session.exec(

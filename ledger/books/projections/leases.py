@@ -188,20 +188,25 @@ def refold(session: Session, lease: bytes) -> LeaseRecord | None:
 
 
 def report_usage(session: Session, seq: int, fact: UsageReported) -> LeaseRecord:
-    """One usage line; the row keeps the furthest."""
+    """One usage line; the row keeps the newest, of those outside a tree the furthest."""
     record = known(session, fact.lease)
-    session.add(UsageRecord(seq=seq, lease=fact.lease, body=dumps(fact)))
-    if record.usage is None or fact.milliseconds > record.usage_milliseconds or fact.last:
+    line = UsageRecord(
+        seq=seq, lease=fact.lease, sequence=fact.sequence, evidence=fact.evidence, body=dumps(fact)
+    )
+    session.add(line)
+    numbered = fact.sequence is not None
+    if numbered or record.usage is None or fact.milliseconds > record.usage_milliseconds or fact.last:
         record.usage, record.usage_milliseconds = dumps(fact), fact.milliseconds
     return _kept(session, record)
 
 
 def cosign(session: Session, fact: ReceiptCosigned) -> LeaseRecord:
-    """One receipt; the row keeps the best: the most milliseconds, of equal ones the last."""
+    """One receipt; the row keeps the best: the most milliseconds, of equal ones the last, of those the
+    newest, whose evidence stands for more lines."""
     receipt = fact.signed.receipt
     record = known(session, receipt.lease)
     best = (record.receipt_milliseconds, record.receipt_last)
-    if record.receipt is None or (receipt.milliseconds, receipt.last) > best:
+    if record.receipt is None or (receipt.milliseconds, receipt.last) >= best:
         record.receipt, record.receipt_milliseconds = dumps(fact.signed), receipt.milliseconds
         record.receipt_last = receipt.last
     return _kept(session, record)

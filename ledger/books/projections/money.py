@@ -1,68 +1,110 @@
-"""Postings and sums: every surviving money event posted once, and what each account holds of each kind."""
+"""Transfers of the chain's money events: each posted once, and mirrored when its block vanishes.
 
-from sqlmodel import Session, select
+Nothing is ever taken out: a reorganisation appends reversals, newest first, so that every account passes
+through the very states it had, and a block that comes back is posted anew. The totals are the database's.
+"""
 
-from ledger.books.accounts import Leg, legs_of
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import RowMapping, Table, exists, func, insert, select
+from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlmodel import Session, SQLModel
+
+from ledger.books.accounts import Kind, Move, moves_of
+from ledger.books.money_tables import BELOW_ZERO, HoldRecord, TransferRecord, join, split
 from ledger.books.projections.market import policy_of
-from ledger.books.tables import BalanceRecord, PostingRecord, StakeRecord
 from ledger.market.errors import Broken
 from ledger.market.events import Logged
-from ledger.market.identity import from_text
+
+_MIRROR = {
+    Kind.DIRECT: (Kind.DIRECT,),
+    Kind.PENDING: (Kind.VOID,),
+    Kind.POST: (Kind.DIRECT, Kind.RESTORE),
+    Kind.VOID: (Kind.RESTORE,),
+}
+"""what reverses each kind; a direct one goes the other way"""
+
+
+def _table(model: type[SQLModel]) -> Table:
+    return model.metadata.tables[str(model.__tablename__)]
+
+
+_TRANSFERS, _HOLDS = _table(TransferRecord), _table(HoldRecord)
 
 
 def post(session: Session, logged: Logged) -> None:
-    """Post an event's legs; `Broken` where they would leave a balance or a stake below zero."""
-    for number, leg in enumerate(legs_of(logged.event, policy_of(session, logged.event))):
-        session.add(
-            PostingRecord(
-                block_hash=logged.block.hash,
-                log_index=logged.log_index,
-                leg=number,
-                account=leg.account,
-                amount=leg.amount,
-            )
-        )
-        if _credit(session, leg) < 0:
-            raise Broken(
-                "negative-balance",
-                f"The events leave {leg.account} below zero.",
-                "Follow the chain again from the market's first block.",
-            )
+    """Post an event's moves; `Broken` where they would take more from an account or a hold than it has."""
+
+    def held(name: str) -> int:
+        return _held(session, name)
+
+    for leg, move in enumerate(moves_of(logged.event, policy_of(session, logged.event), held)):
+        high, low = split(move.amount)
+        cells = {
+            "kind": move.kind.value,
+            "purpose": move.purpose.value,
+            "debit": move.debit,
+            "credit": move.credit,
+            "high": high,
+            "low": low,
+            "hold": move.hold,
+            "lease": move.lease,
+        }
+        try:
+            _append(session, cells | _place(logged, leg))
+        except (IntegrityError, DatabaseError) as error:
+            raise _impossible(move, error) from error
 
 
 def unpost(session: Session, block_hash: bytes) -> None:
-    """Take back what the events of a vanished block posted."""
-    for posting in session.exec(select(PostingRecord).where(PostingRecord.block_hash == block_hash)).all():
-        _credit(session, Leg(account=posting.account, amount=-posting.amount))
-        session.delete(posting)
+    """Reverse what the events of a vanished block posted, unless that was done. Newer blocks come first."""
+    later = _TRANSFERS.alias()
+    query = (
+        select(_TRANSFERS)
+        .where(_TRANSFERS.c.block_hash == block_hash, _TRANSFERS.c.reverses.is_(None))
+        .where(~exists().where(later.c.reverses == _TRANSFERS.c.id))
+        .order_by(_TRANSFERS.c.id.desc())
+    )
+    for row in session.connection().execute(query).mappings().all():
+        for kind in _MIRROR[Kind(row["kind"])]:
+            _append(session, _reversal(row, kind))
 
 
-def _credit(session: Session, leg: Leg) -> int:
-    """What the account holds afterwards; 0 for an account that is kept as postings alone."""
-    kind, _, name = leg.account.partition(":")
-    if kind == "balance":
-        record = _balance(session, from_text(name, 20))
-        record.amount += leg.amount
-        return record.amount
-    if kind == "stake":
-        staked = stake_of(session, from_text(name, 20))
-        staked.free += leg.amount
-        return staked.free
-    if kind == "unstaking":
-        staked = stake_of(session, from_text(name, 20))
-        staked.queued += leg.amount
-        return staked.queued
-    return 0
+def _reversal(row: RowMapping, kind: Kind) -> dict[str, Any]:
+    cells = {str(name): value for name, value in row.items()} | {"kind": kind.value, "reverses": row["id"]}
+    if kind is Kind.DIRECT:
+        cells |= {"debit": row["credit"], "credit": row["debit"], "hold": None}
+    return cells
 
 
-def _balance(session: Session, account: bytes) -> BalanceRecord:
-    record = session.get(BalanceRecord, account) or BalanceRecord(account=account, amount=0)
-    session.add(record)
-    return record
+def _place(logged: Logged, leg: int) -> dict[str, Any]:
+    return {
+        "block_hash": logged.block.hash,
+        "block_number": logged.block.number,
+        "at": logged.block.at,
+        "log_index": logged.log_index,
+        "leg": leg,
+        "transaction_hash": logged.transaction,
+    }
 
 
-def stake_of(session: Session, account: bytes) -> StakeRecord:
-    """The account's row of stakes, made where missing."""
-    record = session.get(StakeRecord, account) or StakeRecord(account=account)
-    session.add(record)
-    return record
+def _append(session: Session, cells: Mapping[str, Any]) -> None:
+    connection = session.connection()
+    newest = connection.execute(select(func.max(_TRANSFERS.c.id))).scalar() or 0
+    connection.execute(insert(_TRANSFERS).values({**cells, "id": newest + 1}))
+
+
+def _held(session: Session, name: str) -> int:
+    query = select(_HOLDS.c.high, _HOLDS.c.low).where(_HOLDS.c.name == name)
+    row = session.connection().execute(query).one_or_none()
+    return 0 if row is None else join(row.high, row.low)
+
+
+def _impossible(move: Move, error: DatabaseError) -> Broken:
+    short = BELOW_ZERO in str(error.orig)
+    return Broken(
+        "negative-balance" if short else "impossible-transfer",
+        f"The events move {move.amount} from {move.debit} to {move.credit} as {move.kind}: {error.orig}.",
+        "Follow the chain again from the market's first block.",
+    )

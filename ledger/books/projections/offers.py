@@ -1,5 +1,7 @@
 """Offers and epochs as the chain has them: registered or not, cancelled or not, how much is used."""
 
+from collections.abc import Collection
+
 from sqlmodel import Session, col, select
 
 from ledger.books.mapping import dumps, event_from, loads
@@ -70,11 +72,13 @@ def refold_offer(session: Session, offer: bytes) -> None:
             cancel(session, offer)
 
 
-def surviving(session: Session, *subjects: str) -> list[object]:
-    """The events of these subjects whose blocks still exist, in order."""
+def surviving(session: Session, *subjects: str, names: Collection[str] = ()) -> list[object]:
+    """The events of these subjects whose blocks still exist, in order; no `names` means all kinds."""
     query = (
         select(EventRecord.body)
         .where(col(EventRecord.subject).in_(subjects), col(EventRecord.rewound).is_(False))
         .order_by(col(EventRecord.seq))
     )
+    if names:
+        query = query.where(col(EventRecord.name).in_(names))
     return [event_from(body) for body in session.exec(query).all()]

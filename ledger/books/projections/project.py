@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 
-from sqlmodel import Session
+from sqlmodel import Session, delete
 
+from ledger.books import money_rules
+from ledger.books.money_rules import Dialect
 from ledger.books.projections import chain, jobs, leases
-from ledger.books.tables import LeaseRecord
+from ledger.books.tables import PROJECTIONS, LeaseRecord
 from ledger.market.facts import (
     AgentLost,
     BidAccepted,
@@ -39,6 +41,18 @@ def project(session: Session, seq: int, fact: Fact) -> None:
             lease = _lease(session, seq, fact)
             session.flush()
             jobs.restand(session, lease.job)
+
+
+def start_over(session: Session) -> None:
+    """Empty every derived table; the money's rules, which forbid that, are made again after it."""
+    connection = session.connection()
+    dialect: Dialect = "sqlite" if connection.dialect.name == "sqlite" else "postgresql"
+    for statement in money_rules.lifted(dialect):
+        connection.exec_driver_sql(statement)
+    for table in PROJECTIONS:
+        session.execute(delete(table))
+    for statement in money_rules.rules(dialect):
+        connection.exec_driver_sql(statement)
 
 
 def project_all(session: Session, facts: Iterable[tuple[int, Fact]]) -> int:

@@ -1,15 +1,15 @@
-"""Executing without committing: `eth_call` and `eth_estimateGas`.
+"""Executing without committing: `eth_call`, `eth_estimateGas` and `eth_createAccessList`.
 
-A call on the head runs as if in the next block, at the clock's present second: a view that compares
-deadlines with `block.timestamp` then answers for now even if no block was sealed for an hour. A call on an
-older block runs in that block's own context.
+A call on the head runs in the head's block, but at the clock's present second: a view that compares
+deadlines with `block.timestamp` then answers for now even if no block was sealed for an hour. A call on
+`pending` runs after the transactions that wait, one on an older block in that block's own context.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
-from eth.abc import ComputationAPI, SignedTransactionAPI, StateAPI
+from eth.abc import AtomicDatabaseAPI, BlockHeaderAPI, ComputationAPI, SignedTransactionAPI, StateAPI
 from eth.exceptions import Revert
 from eth.vm.chain_context import ChainContext
 from eth.vm.forks.prague.transactions import PragueTransactionBuilder
@@ -19,104 +19,133 @@ from eth_abi.exceptions import DecodingError
 from eth_typing import Address, Hash32
 
 from ledger.chain.embedded.chain import EmbeddedChain, decode_header
-from ledger.chain.embedded.evm import SharedSecondVM
+from ledger.chain.embedded.evm import SharedSecondVM, base_fee
+from ledger.chain.embedded.pending import Pending
 from ledger.chain.embedded.rows import BlockRow
 from ledger.chain.embedded.rpc_error import EXECUTION_REVERTED, SERVER_ERROR, RpcError
 from ledger.chain.embedded.transactions import TRANSACTION_GAS_CAP, least_gas
 
 _BLOCKHASH_REACH = 256
-_STIPEND = 2_300
 _ERROR_SELECTOR = bytes.fromhex("08c379a0")  # Error(string)
 _PANIC_SELECTOR = bytes.fromhex("4e487b71")  # Panic(uint256)
-_TOLERANCE_PERCENT = 2
+_PANICS = {
+    0x00: "generic panic",
+    0x01: "assert(false)",
+    0x11: "arithmetic underflow or overflow",
+    0x12: "division or modulo by zero",
+    0x21: "enum overflow",
+    0x22: "invalid encoded storage byte array accessed",
+    0x31: "out-of-bounds array access; popping on an empty array",
+    0x32: "out-of-bounds access of an array or bytesN",
+    0x41: "out of memory",
+    0x51: "uninitialized function",
+}
 _VM_ERRORS = {
     "OutOfGas": "out of gas",
     "InvalidInstruction": "invalid opcode",
     "InvalidJumpDestination": "invalid jump destination",
     "InsufficientFunds": "insufficient funds for transfer",
     "WriteProtection": "write protection",
+    "InsufficientStack": "stack underflow",
+    "FullStack": "stack limit reached",
+    "OutOfBoundsRead": "return data out of bounds",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A message as JSON-RPC describes it; `to` empty creates a contract, fees are not charged."""
+    """A message as JSON-RPC describes it; `to` empty creates a contract.
+
+    Gas is paid for only where `price` (wei a unit) is given.
+    """
 
     sender: bytes = bytes(20)
     to: bytes = b""
     gas: int = TRANSACTION_GAS_CAP
+    price: int = 0
     value: int = 0
     data: bytes = b""
     access_list: tuple[tuple[bytes, tuple[int, ...]], ...] = field(default=())
 
 
-def call(chain: EmbeddedChain, request: Call, block: BlockRow, *, pending: bool) -> bytes:
-    """The output of `request` on `block`. `RpcError` 3 with the data when it reverts."""
-    computation = _execute(_state(chain, block, pending=pending), request, request.gas)
-    if computation.is_error:
-        raise _failure(computation)
-    return bytes(computation.output)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a call runs on: the header it sees, the state's database, and the newest ancestor."""
+
+    header: BlockHeaderAPI
+    database: AtomicDatabaseAPI
+    parent: bytes
 
 
-def estimate_gas(chain: EmbeddedChain, request: Call, block: BlockRow) -> int:
-    """A gas limit that suffices on `block` now, at most 2 % above the least. `RpcError` if none does."""
-    state = _state(chain, block, pending=True)
-    lowest = least_gas(request.data, _transaction(state, request, request.gas).intrinsic_gas)
-    if lowest > request.gas:
-        raise RpcError(SERVER_ERROR, f"intrinsic gas too low: gas {request.gas}, minimum needed {lowest}")
-    computation = _execute(state, request, request.gas)
-    if computation.is_error:
-        raise _failure(computation)
-    used = max(lowest, request.gas - computation.get_gas_remaining())
-    return _least_sufficient(state, request, used)
-
-
-def _least_sufficient(state: StateAPI, request: Call, used: int) -> int:
-    # What the run used is the least that can suffice; calls hold back 1/64 and a stipend (EIP-150).
-    failing, sufficient = used - 1, request.gas
-    for guess in (used, (used + _STIPEND) * 64 // 63):
-        if failing < guess < sufficient:
-            if not _execute(state, request, guess).is_error:
-                sufficient = guess
-                break
-            failing = guess
-    while sufficient - failing > max(1, sufficient * _TOLERANCE_PERCENT // 100):
-        middle = (failing + sufficient) // 2
-        if _execute(state, request, middle).is_error:
-            failing = middle
-        else:
-            sufficient = middle
-    return sufficient
-
-
-def _state(chain: EmbeddedChain, block: BlockRow, *, pending: bool) -> StateAPI:
+def on_head(chain: EmbeddedChain, block: BlockRow) -> Setting:
+    """The head's own block, as late as it is now."""
     own = decode_header(block)
-    header = chain.child_header(own) if pending else own
-    first = own.hash if pending else own.parent_hash
-    return SharedSecondVM.build_state(
-        chain.reading_database(),
-        header.copy(base_fee_per_gas=0, state_root=own.state_root),
-        ChainContext(chain.genesis.chain_id),
-        _ancestors(chain, first),
+    return Setting(
+        header=own.copy(timestamp=max(chain.now(), own.timestamp)),
+        database=chain.reading_database(),
+        parent=block.parent,
     )
 
 
-def _ancestors(chain: EmbeddedChain, block: bytes) -> Iterator[Hash32]:
-    for _ in range(_BLOCKHASH_REACH):
-        with chain.store.reading() as query:
-            row = query.block_by_hash(block)
-        if row is None:
-            return
-        yield Hash32(row.hash)
-        block = row.parent
+def on_block(chain: EmbeddedChain, block: BlockRow) -> Setting:
+    """An older block as it was. `Rejected` where its state is not kept any more."""
+    own = decode_header(block)
+    chain.accounts(own)
+    return Setting(header=own, database=chain.reading_database(), parent=block.parent)
 
 
-def _transaction(state: StateAPI, request: Call, gas: int) -> SignedTransactionAPI:
-    unsigned = PragueTransactionBuilder.new_unsigned_dynamic_fee_transaction(
+def on_pending(pending: Pending) -> Setting:
+    """After the transactions that wait."""
+    return Setting(header=pending.header, database=pending.database, parent=pending.row.parent)
+
+
+def call(state: StateAPI, request: Call) -> bytes:
+    """The output of `request`. `RpcError` 3 with the data when it reverts."""
+    check_funds(state, request)
+    lowest = least_gas(request.data, unsigned(state, request, request.gas).intrinsic_gas)
+    if request.gas < lowest:
+        raise RpcError(SERVER_ERROR, f"intrinsic gas too low: have {request.gas}, want {lowest}")
+    computation = execute(state, request, request.gas)
+    if computation.is_error:
+        raise failure(computation)
+    return bytes(computation.output)
+
+
+def state_in(
+    chain: EmbeddedChain, setting: Setting, request: Call, vm: type[SharedSecondVM] = SharedSecondVM
+) -> StateAPI:
+    """The state that `request` runs in: without a price the base fee is 0, so that nobody pays.
+
+    `RpcError` where a price is given that the block does not accept.
+    """
+    header = setting.header
+    burnt = base_fee(header)
+    if request.price and request.price < burnt:
+        message = f"max fee per gas less than block base fee: address 0x{request.sender.hex()}"
+        raise RpcError(SERVER_ERROR, f"{message}, maxFeePerGas: {request.price}, baseFee: {burnt}")
+    return vm.build_state(
+        setting.database,
+        header.copy(base_fee_per_gas=burnt if request.price else 0),
+        ChainContext(chain.genesis.chain_id),
+        ancestors(chain, setting.parent),
+    )
+
+
+def check_funds(state: StateAPI, request: Call) -> None:
+    """`RpcError` when the sender cannot pay the value and, at a price, the gas."""
+    balance, needed = state.get_balance(Address(request.sender)), request.gas * request.price + request.value
+    if balance < needed:
+        message = f"insufficient funds for gas * price + value: address 0x{request.sender.hex()}"
+        raise RpcError(SERVER_ERROR, f"{message} have {balance} want {needed}")
+
+
+def unsigned(state: StateAPI, request: Call, gas: int) -> SignedTransactionAPI:
+    """`request` as a transaction that nobody signed."""
+    transaction = PragueTransactionBuilder.new_unsigned_dynamic_fee_transaction(
         chain_id=state.execution_context.chain_id,
         nonce=state.get_nonce(Address(request.sender)),
-        max_priority_fee_per_gas=0,
-        max_fee_per_gas=0,
+        max_priority_fee_per_gas=request.price,
+        max_fee_per_gas=request.price,
         gas=gas,
         to=Address(request.to),
         value=request.value,
@@ -124,12 +153,13 @@ def _transaction(state: StateAPI, request: Call, gas: int) -> SignedTransactionA
         access_list=[(Address(one), slots) for one, slots in request.access_list],
     )
     # py-evm's own costless calls cast the same way: the spoof answers for a signature that is not there.
-    return cast(SignedTransactionAPI, SpoofTransaction(unsigned, from_=request.sender))
+    return cast(SignedTransactionAPI, SpoofTransaction(transaction, from_=request.sender))
 
 
-def _execute(state: StateAPI, request: Call, gas: int) -> ComputationAPI:
+def execute(state: StateAPI, request: Call, gas: int) -> ComputationAPI:
+    """Run `request` and take everything back."""
     # The executor's own validation is for signed transactions: it would refuse a `from` that is a contract.
-    transaction = _transaction(state, request, gas)
+    transaction = unsigned(state, request, gas)
     snapshot = state.snapshot()
     try:
         executor = state.get_transaction_executor()
@@ -139,7 +169,8 @@ def _execute(state: StateAPI, request: Call, gas: int) -> ComputationAPI:
         state.revert(snapshot)
 
 
-def _failure(computation: ComputationAPI) -> RpcError:
+def failure(computation: ComputationAPI) -> RpcError:
+    """Why it failed, with the data of a revert."""
     if isinstance(computation.error, Revert):
         data = bytes(computation.output)
         return RpcError(EXECUTION_REVERTED, revert_message(data), f"0x{data.hex()}")
@@ -148,13 +179,25 @@ def _failure(computation: ComputationAPI) -> RpcError:
 
 
 def revert_message(data: bytes) -> str:
-    """What a revert says: the text of `Error(string)`, the code of `Panic(uint256)`, or nothing more."""
+    """What a revert says: the text of `Error(string)`, the meaning of `Panic(uint256)`, or nothing more."""
     selector, arguments = data[:4], data[4:]
     try:
         if selector == _ERROR_SELECTOR:
             return f"execution reverted: {decode_abi(['string'], arguments)[0]}"
         if selector == _PANIC_SELECTOR:
-            return f"execution reverted: panic code {decode_abi(['uint256'], arguments)[0]:#x}"
+            code = decode_abi(["uint256"], arguments)[0]
+            return f"execution reverted: {_PANICS.get(code, f'unknown panic code: {code:#x}')}"
     except (DecodingError, ValueError):
         pass
     return "execution reverted"
+
+
+def ancestors(chain: EmbeddedChain, block: bytes) -> Iterator[Hash32]:
+    """`block` and the ones before it, as far as BLOCKHASH reaches."""
+    for _ in range(_BLOCKHASH_REACH):
+        with chain.store.reading() as query:
+            row = query.block_by_hash(block)
+        if row is None:
+            return
+        yield Hash32(row.hash)
+        block = row.parent

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import rlp
-from eth.abc import BlockHeaderAPI
+from eth.abc import AtomicDatabaseAPI, BlockHeaderAPI
 from eth.vm.forks.prague.blocks import PragueBlockHeader
-from eth_typing import BlockNumber
 
 from ledger.chain.embedded import evm, genesis
 from ledger.chain.embedded.accounts import Accounts
+from ledger.chain.embedded.changes import changes_of, first_changes
 from ledger.chain.embedded.database import NodeCache, OverlayDatabase
 from ledger.chain.embedded.genesis import Genesis
 from ledger.chain.embedded.mempool import Mempool
-from ledger.chain.embedded.rows import BlockChanges, BlockRow
+from ledger.chain.embedded.rows import BlockRow
 from ledger.chain.embedded.store import Store
 from ledger.chain.embedded.transactions import PooledTransaction, pooled
 from ledger.market.errors import LostRace, Rejected
@@ -32,6 +32,8 @@ Clock = Callable[[], float]
 """Seconds since the epoch; fractions are cut off, so that no timestamp runs ahead."""
 
 DEFAULT_FINALITY = 2
+DEFAULT_KEEP_STATES = 128
+"""blocks: finality, reorganisations of 64 below it, and as many again for who looks back"""
 LOCK_FILE = "chain.lock"
 _BLOCK_LIMIT = 1_024
 
@@ -50,10 +52,24 @@ class Sealed:
 class EmbeddedChain:
     """An open chain directory. Threads may share it; `close` releases the directory.
 
-    `finality` is how many blocks behind the head `finalized` and `safe` stand.
+    `finality` is how many blocks behind the head `finalized` and `safe` stand, `keep_states` for how many
+    the state stays (None: for all).
     """
 
-    def __init__(self, directory: Path, clock: Clock, *, finality: int = DEFAULT_FINALITY) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock,
+        *,
+        finality: int = DEFAULT_FINALITY,
+        keep_states: int | None = DEFAULT_KEEP_STATES,
+    ) -> None:
+        if keep_states is not None and keep_states <= finality:
+            raise Rejected(
+                "keep-states-range",
+                f"{keep_states} kept states do not reach back to the last final block, {finality} deep.",
+                "Keep more states.",
+            )
         self.directory = directory
         self.clock = clock
         self.finality = finality
@@ -61,7 +77,7 @@ class EmbeddedChain:
         try:
             self.genesis: Genesis = genesis.read(directory)
             self.faucet_key = genesis.read_key(directory)
-            self.store = Store(directory / genesis.CHAIN_FILE)
+            self.store = Store(directory / genesis.CHAIN_FILE, keep_states=keep_states)
         except BaseException:
             os.close(self._lock_file)
             raise
@@ -69,9 +85,9 @@ class EmbeddedChain:
         self.mempool = Mempool()
         self.changed = threading.Condition()
         self.submissions = 0
+        self._head_state: tuple[bytes, BlockHeaderAPI, Accounts] | None = None
         self._sealing = threading.RLock()
         self._overlay = OverlayDatabase(self.store.node, self.cache)
-        self._chain = _open(self.genesis, self._overlay, self.store)
 
     def close(self) -> None:
         """Wait for the block being sealed, close the file and let another process have the directory."""
@@ -89,8 +105,8 @@ class EmbeddedChain:
         Raises `Rejected`, `LostRace` or `Unavailable` with go-ethereum's message as the cause.
         """
         transaction = pooled(raw, self.genesis.chain_id)
-        header, account = self._at_head()
         with self.changed:
+            header, account = self._at_head()
             self._check_funds(transaction, account)
             _check_fee(transaction, evm.base_fee(header))
             self.mempool.add(transaction, account.nonce(transaction.sender))
@@ -100,17 +116,16 @@ class EmbeddedChain:
 
     def next_nonce(self, address: bytes) -> int:
         """The nonce for a new transaction of `address`, waiting ones counted."""
-        _, account = self._at_head()
         with self.changed:
+            _, account = self._at_head()
             return self.mempool.next_nonce(address, account.nonce(address))
 
     def seal(self, *, empty: bool = False, limit: int = _BLOCK_LIMIT) -> Sealed | None:
         """Seal what waits into one block on the head; None when nothing can run and `empty` is false."""
         with self._sealing:
-            parent, account = self._at_head()
             with self.changed:
-                base_fee = evm.base_fee(self._base_header(parent))
-                waiting = self.mempool.ready(account.nonce, base_fee, limit)
+                parent, account = self._at_head()
+                waiting = self._ready(parent, account, limit)
             if not waiting and not empty:
                 return None
             return self._seal_on(parent, waiting)
@@ -122,10 +137,8 @@ class EmbeddedChain:
 
     def has_ready(self) -> bool:
         """Whether a transaction waits that the next block could execute."""
-        parent, account = self._at_head()
         with self.changed:
-            base_fee = evm.base_fee(self._base_header(parent))
-            return bool(self.mempool.ready(account.nonce, base_fee, 1))
+            return bool(self._ready(*self._at_head(), 1))
 
     def has_unfinalised_transactions(self) -> bool:
         """Whether one of the blocks that are not final yet holds a transaction."""
@@ -144,8 +157,10 @@ class EmbeddedChain:
                 row = query.block_by_hash(parent)
             if row is None:
                 raise Rejected("block-unknown", "The parent block is unknown.", "Name a sealed block.")
+            header = decode_header(row)
+            self._check_state(header)
             transactions = [pooled(raw, self.genesis.chain_id) for raw in raws]
-            return self._seal_on(decode_header(row), transactions, extra=extra)
+            return self._seal_on(header, transactions, extra=extra)
 
     def reorg(self, depth: int) -> Sealed:
         """Replace the last `depth` blocks by `depth` + 1 empty ones; their transactions wait again."""
@@ -165,7 +180,11 @@ class EmbeddedChain:
             return sealed
 
     def accounts(self, header: BlockHeaderAPI) -> Accounts:
-        """Balances, nonces, code and storage after that block; reads committed data only."""
+        """Balances, nonces, code and storage after that block; reads committed data only.
+
+        `Rejected` ("state-pruned") where the block's state is not kept any more.
+        """
+        self._check_state(header)
         return Accounts(self.reading_database(), header)
 
     def reading_database(self) -> OverlayDatabase:
@@ -182,31 +201,53 @@ class EmbeddedChain:
         with self.store.reading() as query:
             return query.head()
 
+    def execute(
+        self, base: BlockHeaderAPI, waiting: Sequence[PooledTransaction], database: AtomicDatabaseAPI
+    ) -> evm.Candidate:
+        """The block of these transactions with `base` as its header's start; nothing is sealed.
+
+        The state after it is in `database`, which must answer for the state of `base`.
+        """
+        ancestry = evm.Ancestry(database, self._header_of)
+        return evm.build_block(ancestry, self.genesis.chain_id, base, waiting)
+
     def child_header(self, parent: BlockHeaderAPI) -> BlockHeaderAPI:
         """The header that a block sealed now would start from."""
         return self._base_header(parent)
 
     def _at_head(self) -> tuple[BlockHeaderAPI, Accounts]:
-        header = decode_header(self.head())
-        return header, self.accounts(header)
+        """For who holds `changed`: accounts remember what they read and are not for two threads at once."""
+        head = self.head()
+        if self._head_state is None or self._head_state[0] != head.hash:
+            header = decode_header(head)
+            self._head_state = head.hash, header, Accounts(self.reading_database(), header)
+        return self._head_state[1], self._head_state[2]
+
+    def _ready(self, parent: BlockHeaderAPI, account: Accounts, limit: int) -> list[PooledTransaction]:
+        if not len(self.mempool):
+            return []
+        return self.mempool.ready(account.nonce, evm.base_fee(self._base_header(parent)), limit)
 
     def _base_header(self, parent: BlockHeaderAPI, extra: bytes = b"") -> BlockHeaderAPI:
-        return self._chain.create_header_from_parent(
+        header: PragueBlockHeader = evm.SharedSecondVM.create_header_from_parent(
             parent,
             timestamp=max(self.now(), parent.timestamp),
             gas_limit=parent.gas_limit,
             coinbase=self.genesis.faucet,
             extra_data=extra,
         )
+        return header
 
     def _seal_on(
         self, parent: BlockHeaderAPI, waiting: Sequence[PooledTransaction], *, extra: bytes = b""
     ) -> Sealed:
         with self._discarding_on_failure():
-            candidate = evm.build_block(self._chain, self._base_header(parent, extra), waiting)
+            base = self._base_header(parent, extra)
+            candidate = self.execute(base, waiting, self._overlay)
             self._check_new(bytes(candidate.block.hash))
-            joined, left = self._chain.chaindb.persist_block(candidate.block)
-            self.store.commit(self._changes(candidate, joined, left))
+            with self.store.reading() as query:
+                changes = changes_of(query, self._overlay, candidate)
+            self.store.commit(changes)
             self._overlay.settle()
         self._forget(candidate)
         header = candidate.block.header
@@ -225,18 +266,25 @@ class EmbeddedChain:
                     "block-exists", "A block with this content is sealed already.", "Give it extra data."
                 )
 
-    def _changes(
-        self, candidate: evm.Candidate, joined: Sequence[bytes], left: Sequence[bytes]
-    ) -> BlockChanges:
-        return BlockChanges(
-            nodes=self._overlay.written(),
-            block=evm.block_row(candidate.block),
-            transactions=evm.transaction_rows(candidate),
-            receipts=evm.receipt_rows(candidate),
-            logs=evm.log_rows(candidate),
-            canonical=[bytes(block) for block in joined],
-            orphaned=[bytes(block) for block in left],
-        )
+    def _header_of(self, block: bytes) -> BlockHeaderAPI | None:
+        with self.store.reading() as query:
+            row = query.block_by_hash(block)
+        return None if row is None else decode_header(row)
+
+    def _check_state(self, header: BlockHeaderAPI) -> None:
+        with self.store.reading() as query:
+            oldest = query.oldest_state()
+            reach = int(header.block_number)
+            ancestor = query.canonical_ancestor(bytes(header.hash)) if reach >= oldest else None
+            if ancestor is not None:
+                reach = ancestor.number
+        if reach < oldest:
+            raise Rejected(
+                "state-pruned",
+                f"The state of block {header.block_number} is not kept any more; the oldest is {oldest}.",
+                "Ask for a later block, or run the chain with --archive from its start.",
+                oldest=oldest,
+            )
 
     @contextmanager
     def _discarding_on_failure(self) -> Iterator[None]:
@@ -250,6 +298,7 @@ class EmbeddedChain:
         with self.changed:
             for transaction in (*candidate.included, *candidate.invalid):
                 self.mempool.remove(transaction.hash)
+            self.changed.notify_all()
 
     def _resubmit(self, raws: Sequence[bytes]) -> None:
         for raw in raws:
@@ -281,32 +330,10 @@ def found(directory: Path, identity: Genesis) -> None:
     store = Store(directory / genesis.CHAIN_FILE)
     try:
         overlay = OverlayDatabase(store.node, NodeCache())
-        chain = _chain_class(identity).from_genesis(
-            overlay, genesis.header_fields(identity), genesis.state(identity)
-        )
-        block = chain.get_canonical_block_by_number(BlockNumber(0))
-        changes = BlockChanges(
-            nodes=overlay.written(),
-            block=evm.block_row(block),
-            transactions=(),
-            receipts=(),
-            logs=(),
-            canonical=(bytes(block.hash),),
-            orphaned=(),
-        )
-        store.commit(changes)
+        block = evm.block_row(evm.genesis_block(overlay, identity))
+        store.commit(first_changes(overlay, block))
     finally:
         store.close()
-
-
-def _chain_class(identity: Genesis) -> type[evm.GridChain]:
-    return evm.GridChain.configure(__name__="GridChain", chain_id=identity.chain_id)
-
-
-def _open(identity: Genesis, overlay: OverlayDatabase, store: Store) -> evm.GridChain:
-    with store.reading() as query:
-        head = decode_header(query.head())
-    return _chain_class(identity)(overlay, head)
 
 
 def _check_fee(transaction: PooledTransaction, base_fee: int) -> None:

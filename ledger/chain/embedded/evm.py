@@ -5,25 +5,36 @@ one second a block, and every time-out of the market would come early. Layer-2 c
 timestamps for the same reason. Proof-of-stake headers: no difficulty, no seal, no reward.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import rlp
 from eth._utils.address import generate_contract_address
-from eth.abc import BlockAPI, BlockHeaderAPI, ReceiptAPI, SignedTransactionAPI, VirtualMachineAPI
-from eth.chains.base import MiningChain
-from eth.constants import CREATE_CONTRACT_ADDRESS
-from eth.exceptions import PyEVMError
+from eth._utils.db import apply_state_dict
+from eth.abc import AtomicDatabaseAPI, BlockAPI, BlockHeaderAPI, ReceiptAPI, VirtualMachineAPI
+from eth.consensus.context import ConsensusContext
+from eth.constants import BLANK_ROOT_HASH, CREATE_CONTRACT_ADDRESS
+from eth.db.chain import ChainDB
+from eth.exceptions import HeaderNotFound, PyEVMError
+from eth.rlp.headers import BlockHeader
+from eth.vm.chain_context import ChainContext
 from eth.vm.forks.prague import PragueVM
-from eth_typing import Address
+from eth.vm.forks.prague.blocks import PragueBlock
+from eth_typing import Address, Hash32
 from eth_utils.exceptions import ValidationError
+from trie.hexary import HexaryTrie
 
+from ledger.chain.embedded import genesis
+from ledger.chain.embedded.genesis import Genesis
 from ledger.chain.embedded.rows import BlockRow, LogRow, ReceiptRow, TransactionRow
+from ledger.chain.embedded.state import RecordingState
 from ledger.chain.embedded.transactions import PooledTransaction
 
 
 class SharedSecondVM(PragueVM):
     """Prague, but a block may carry its parent's timestamp."""
+
+    _state_class = RecordingState
 
     @classmethod
     def validate_header(cls, header: BlockHeaderAPI, parent_header: BlockHeaderAPI) -> None:
@@ -32,10 +43,19 @@ class SharedSecondVM(PragueVM):
         super().validate_header(header, earlier)
 
 
-class GridChain(MiningChain):
-    """py-evm's chain under Prague rules; `configure(chain_id=…)` makes the class of one grid."""
+class Ancestry(ChainDB):
+    """py-evm's view of the chain: state from `db`, headers by hash from wherever they are kept."""
 
-    vm_configuration = ((0, SharedSecondVM),)  # type: ignore[assignment]  # py-evm annotates no ClassVar
+    def __init__(self, db: AtomicDatabaseAPI, header_of: Callable[[bytes], BlockHeaderAPI | None]) -> None:
+        super().__init__(db)
+        self._header_of = header_of
+
+    def get_block_header_by_hash(self, block_hash: Hash32) -> BlockHeaderAPI:
+        """The header; `HeaderNotFound` where there is none (py-evm's contract)."""
+        header = self._header_of(block_hash)
+        if header is None:
+            raise HeaderNotFound(f"no header 0x{block_hash.hex()}")
+        return header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +69,7 @@ class Candidate:
 
 
 def build_block(
-    chain: GridChain, base: BlockHeaderAPI, transactions: Iterable[PooledTransaction]
+    ancestry: Ancestry, chain_id: int, base: BlockHeaderAPI, transactions: Iterable[PooledTransaction]
 ) -> Candidate:
     """Execute `transactions` in order on top of `base`'s parent.
 
@@ -57,7 +77,12 @@ def build_block(
     gas limit waits too. All run in one state and are folded into the block once (py-evm's
     `apply_transaction` rebuilds both tries for each transaction and is quadratic).
     """
-    vm = chain.get_vm(base)
+    vm = SharedSecondVM(
+        header=base,
+        chaindb=ancestry,
+        chain_context=ChainContext(chain_id),
+        consensus_context=ConsensusContext(ancestry.db),
+    )
     header, included, receipts = base, [], []
     invalid: list[PooledTransaction] = []
     held: set[bytes] = set()
@@ -74,8 +99,29 @@ def build_block(
         header = vm.add_receipt_to_header(header, receipt)
         included.append(pooled)
         receipts.append(receipt)
-    block = _fold(vm, header, [pooled.signed for pooled in included], receipts)
+    block = _fold(vm, header, included, receipts)
     return Candidate(block=block, included=included, receipts=receipts, invalid=invalid)
+
+
+def genesis_block(database: AtomicDatabaseAPI, identity: Genesis) -> BlockAPI:
+    """Block 0 of `identity`; its state is written to `database`."""
+    before = BlockHeader(difficulty=0, block_number=-1, gas_limit=0)
+    state = SharedSecondVM.build_state(database, before, ChainContext(identity.chain_id))
+    apply_state_dict(state, genesis.state(identity))
+    state.persist()
+    fields = genesis.header_fields(identity)
+    return PragueBlock(SharedSecondVM.create_genesis_header(**fields, state_root=state.state_root))
+
+
+def list_root(items: Sequence[bytes]) -> bytes:
+    """The root of the trie in which each item lies under its place: how headers commit to lists."""
+    if not items:
+        return bytes(BLANK_ROOT_HASH)
+    trie = HexaryTrie({})
+    with trie.squash_changes() as writable:
+        for place, item in enumerate(items):
+            writable[rlp.encode(place)] = item
+    return bytes(trie.root_hash)
 
 
 def base_fee(header: BlockHeaderAPI) -> int:
@@ -160,11 +206,18 @@ def log_rows(candidate: Candidate) -> list[LogRow]:
 def _fold(
     vm: VirtualMachineAPI,
     header: BlockHeaderAPI,
-    transactions: Sequence[SignedTransactionAPI],
+    included: Sequence[PooledTransaction],
     receipts: Sequence[ReceiptAPI],
 ) -> BlockAPI:
-    filled = vm.set_block_transactions_and_withdrawals(vm.get_block(), header, transactions, receipts)
-    return vm.mine_block(filled).block
+    # The tries' nodes are not kept: the tables answer for transactions and receipts.
+    vm.state.persist()
+    whole = header.copy(
+        transaction_root=list_root([pooled.raw for pooled in included]),
+        receipt_root=list_root([receipt.encode() for receipt in receipts]),
+        state_root=vm.state.state_root,
+    )
+    vm.validate_header(whole, vm.chaindb.get_block_header_by_hash(whole.parent_hash))
+    return PragueBlock(whole, [pooled.signed for pooled in included])
 
 
 def _created(pooled: PooledTransaction) -> bytes | None:

@@ -7,11 +7,12 @@ from eth.vm.forks.london.headers import calculate_expected_base_fee_per_gas
 
 from ledger.chain.embedded.chain import EmbeddedChain, decode_header
 from ledger.chain.embedded.evm import base_fee
-from ledger.chain.embedded.parameters import invalid
 from ledger.chain.embedded.queries import Queries
 from ledger.chain.embedded.rows import BlockRow
+from ledger.chain.embedded.rpc_error import SERVER_ERROR, RpcError, invalid
 
 TIP = 1_000_000  # wei a unit of gas
+BLOB_BASE_FEE = 1  # wei: the least there is, since no block carries a blob (EIP-4844)
 _MAX_BLOCKS = 1_024
 _MAX_PERCENTILES = 100
 
@@ -32,10 +33,15 @@ def percentiles(value: object) -> list[float]:
         return []
     if not isinstance(value, list) or len(value) > _MAX_PERCENTILES:
         raise invalid("reward percentiles must be a short list")
-    wanted = [one for one in value if isinstance(one, int | float) and 0 <= one <= 100]  # per cent
+    wanted = [one for one in value if type(one) in (int, float) and 0 <= one <= 100]  # per cent
     if len(wanted) != len(value) or wanted != sorted(wanted):
         raise invalid("reward percentiles must rise from 0 to 100")
     return wanted
+
+
+def beyond_head(wanted: int, head: int) -> RpcError:
+    """The error for a newest block that is not there yet."""
+    return RpcError(SERVER_ERROR, f"request beyond head block: requested {wanted}, head {head}")
 
 
 def history(query: Queries, last: BlockRow, count: int, wanted: Sequence[float]) -> dict[str, Any]:
@@ -48,6 +54,8 @@ def history(query: Queries, last: BlockRow, count: int, wanted: Sequence[float])
         "oldestBlock": hex(rows[0].number),
         "baseFeePerGas": [hex(fee) for fee in (*base_fees, next_base_fee(rows[-1]))],
         "gasUsedRatio": [header.gas_used / header.gas_limit for header in headers],
+        "baseFeePerBlobGas": [hex(BLOB_BASE_FEE)] * (count + 1),
+        "blobGasUsedRatio": [0.0] * count,
     }
     if wanted:
         pairs = zip(rows, base_fees, strict=True)

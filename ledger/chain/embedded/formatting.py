@@ -1,6 +1,6 @@
 """Rows to the JSON objects of the Ethereum JSON-RPC specification (execution-apis), hex and all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from eth.abc import SignedTransactionAPI
@@ -25,50 +25,59 @@ def data(value: bytes) -> str:
     return f"0x{value.hex()}"
 
 
-def block(row: BlockRow, transactions: Sequence[TransactionRow], *, full: bool) -> Json:
-    """A block object with transaction hashes, or whole transactions when `full`."""
-    header = decode_header(row)
-    fields: Json = {
+def header(row: BlockRow) -> Json:
+    """A header object, as `newHeads` announces it."""
+    fields = decode_header(row)
+    return {
         "number": quantity(row.number),
         "hash": data(row.hash),
         "parentHash": data(row.parent),
-        "sha3Uncles": data(header.uncles_hash),
-        "miner": data(header.coinbase),
-        "stateRoot": data(header.state_root),
-        "transactionsRoot": data(header.transaction_root),
-        "receiptsRoot": data(header.receipt_root),
-        "withdrawalsRoot": data(header.withdrawals_root or b""),
-        "parentBeaconBlockRoot": data(header.parent_beacon_block_root or b""),
-        "requestsHash": data(header.requests_hash),
-        "logsBloom": data(header.bloom.to_bytes(256, "big")),
+        "sha3Uncles": data(fields.uncles_hash),
+        "miner": data(fields.coinbase),
+        "stateRoot": data(fields.state_root),
+        "transactionsRoot": data(fields.transaction_root),
+        "receiptsRoot": data(fields.receipt_root),
+        "withdrawalsRoot": data(fields.withdrawals_root or b""),
+        "parentBeaconBlockRoot": data(fields.parent_beacon_block_root or b""),
+        "requestsHash": data(fields.requests_hash),
+        "logsBloom": data(fields.bloom.to_bytes(256, "big")),
         "difficulty": "0x0",
-        "totalDifficulty": "0x0",
-        "gasLimit": quantity(header.gas_limit),
-        "gasUsed": quantity(header.gas_used),
-        "baseFeePerGas": quantity(base_fee(header)),
-        "blobGasUsed": quantity(header.blob_gas_used),
-        "excessBlobGas": quantity(header.excess_blob_gas),
+        "gasLimit": quantity(fields.gas_limit),
+        "gasUsed": quantity(fields.gas_used),
+        "baseFeePerGas": quantity(base_fee(fields)),
+        "blobGasUsed": quantity(fields.blob_gas_used),
+        "excessBlobGas": quantity(fields.excess_blob_gas),
         "timestamp": quantity(row.timestamp),
-        "extraData": data(header.extra_data),
-        "mixHash": data(header.mix_hash),
-        "nonce": data(header.nonce),
-        "size": quantity(row.size),
-        "uncles": [],
-        "withdrawals": [],
+        "extraData": data(fields.extra_data),
+        "mixHash": data(fields.mix_hash),
+        "nonce": data(fields.nonce),
     }
+
+
+def block(row: BlockRow, transactions: Sequence[TransactionRow], *, full: bool) -> Json:
+    """A block object with transaction hashes, or whole transactions when `full`."""
+    fields = header(row)
+    fields.update(totalDifficulty="0x0", size=quantity(row.size), uncles=[], withdrawals=[])
     if full:
-        burnt = base_fee(header)
-        fields["transactions"] = [included(tx, row.number, burnt) for tx in transactions]
+        burnt = base_fee(decode_header(row))
+        shown: list[object] = [included(tx, row, burnt) for tx in transactions]
     else:
-        fields["transactions"] = [data(tx.hash) for tx in transactions]
-    return fields
+        shown = [data(tx.hash) for tx in transactions]
+    return {**fields, "transactions": shown}
 
 
-def included(row: TransactionRow, number: int, burnt: int) -> Json:
-    """A transaction object of a sealed block."""
+def pending_block(row: BlockRow, transactions: Sequence[TransactionRow], *, full: bool) -> Json:
+    """The block that would be sealed now: what only sealing fixes is null."""
+    fields = block(row, transactions, full=full)
+    return {**fields, "hash": None, "nonce": None, "miner": None}
+
+
+def included(row: TransactionRow, block_row: BlockRow, burnt: int) -> Json:
+    """A transaction object of a sealed block, whose base fee was `burnt`."""
     fields = _transaction(decode(row.raw), row.hash, row.sender)
     fields["blockHash"] = data(row.block)
-    fields["blockNumber"] = quantity(number)
+    fields["blockNumber"] = quantity(block_row.number)
+    fields["blockTimestamp"] = quantity(block_row.timestamp)
     fields["transactionIndex"] = quantity(row.position)
     if "maxFeePerGas" in fields:
         price = min(int(fields["maxFeePerGas"], 16), burnt + int(fields["maxPriorityFeePerGas"], 16))
@@ -107,8 +116,8 @@ def receipt(
     }
 
 
-def log(row: LogRow, timestamp: int | None = None) -> Json:
-    """A log object; `blockTimestamp` is there where the caller knows it."""
+def log(row: LogRow, timestamp: int | None = None, *, removed: bool = False) -> Json:
+    """A log object, `removed` if its block was replaced; `blockTimestamp` where the caller knows it."""
     topics = (row.topic0, row.topic1, row.topic2, row.topic3)
     fields: Json = {
         "address": data(row.address),
@@ -119,11 +128,19 @@ def log(row: LogRow, timestamp: int | None = None) -> Json:
         "transactionHash": data(row.transaction),
         "transactionIndex": quantity(row.transaction_position),
         "logIndex": quantity(row.position),
-        "removed": False,
+        "removed": removed,
     }
     if timestamp is not None:
         fields["blockTimestamp"] = quantity(timestamp)
     return fields
+
+
+def access_list(listed: Iterable[tuple[bytes, Sequence[int]]]) -> list[Json]:
+    """EIP-2930's list."""
+    return [
+        {"address": data(address), "storageKeys": [data(slot.to_bytes(32, "big")) for slot in slots]}
+        for address, slots in listed
+    ]
 
 
 def _transaction(signed: SignedTransactionAPI, transaction: bytes, sender: bytes) -> Json:
@@ -145,14 +162,10 @@ def _transaction(signed: SignedTransactionAPI, transaction: bytes, sender: bytes
         fields["v"] = quantity(_EIP155_OFFSET + 2 * chain_id + signed.y_parity)
     else:
         fields.update(v=quantity(signed.y_parity), yParity=quantity(signed.y_parity))
-        fields["accessList"] = [_access(address, slots) for address, slots in signed.access_list]
+        fields["accessList"] = access_list(signed.access_list)
     if kind == _DYNAMIC_FEE:
         fields["maxFeePerGas"] = quantity(signed.max_fee_per_gas)
         fields["maxPriorityFeePerGas"] = quantity(signed.max_priority_fee_per_gas)
     else:
         fields["gasPrice"] = quantity(signed.gas_price)
     return fields
-
-
-def _access(address: bytes, slots: Sequence[int]) -> Json:
-    return {"address": data(address), "storageKeys": [data(slot.to_bytes(32, "big")) for slot in slots]}

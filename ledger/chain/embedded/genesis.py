@@ -16,6 +16,7 @@ from eth.constants import BLANK_ROOT_HASH, ZERO_HASH32
 from eth.typing import AccountDetails, HeaderParams
 from eth_keys.datatypes import PrivateKey
 from eth_typing import Address
+from eth_utils.exceptions import ValidationError
 
 from ledger.market.errors import Broken, Rejected
 
@@ -109,7 +110,7 @@ def read_key(directory: Path) -> bytes:
     path = directory / KEY_FILE
     try:
         return PrivateKey(bytes.fromhex(path.read_text(encoding="ascii").strip())).to_bytes()
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, ValidationError) as exc:
         raise Broken(
             "faucet-key-unreadable", f"{path} is not a private key.", "Restore it from a backup."
         ) from exc
@@ -130,6 +131,11 @@ def put_file(path: Path, content: bytes, *, mode: int) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    publish(partial, path)
+
+
+def publish(partial: Path, path: Path) -> None:
+    """Give a written file its name, on disk when it returns."""
     partial.replace(path)
     _sync_directory(path.parent)
 

@@ -17,7 +17,14 @@ from ledger.chain.abi import MARKET as MARKET_CONTRACT
 from ledger.chain.abi import TOKEN as TOKEN_CONTRACT
 from ledger.chain.constructor import market_constructor
 from ledger.chain.embedded import genesis
-from ledger.chain.embedded.chain import DEFAULT_FINALITY, Clock, EmbeddedChain, found, lock
+from ledger.chain.embedded.chain import (
+    DEFAULT_FINALITY,
+    DEFAULT_KEEP_STATES,
+    Clock,
+    EmbeddedChain,
+    found,
+    lock,
+)
 from ledger.chain.embedded.faucet import sign
 from ledger.chain.embedded.genesis import Genesis
 from ledger.chain.embedded.transactions import TRANSACTION_GAS_CAP
@@ -107,9 +114,18 @@ def initialise(
     return identity
 
 
-def open_chain(directory: Path, clock: Clock, *, finality: int = DEFAULT_FINALITY) -> EmbeddedChain:
-    """Open a founded chain. `Rejected` when there is none or it runs already; `Broken` if damaged."""
-    return EmbeddedChain(directory, clock, finality=finality)
+def open_chain(
+    directory: Path,
+    clock: Clock,
+    *,
+    finality: int = DEFAULT_FINALITY,
+    keep_states: int | None = DEFAULT_KEEP_STATES,
+) -> EmbeddedChain:
+    """Open a founded chain. `Rejected` when there is none or it runs already; `Broken` if damaged.
+
+    See `EmbeddedChain` for `finality` and `keep_states`.
+    """
+    return EmbeddedChain(directory, clock, finality=finality, keep_states=keep_states)
 
 
 def deploy(chain: EmbeddedChain, creation_code: bytes) -> bytes:

@@ -6,7 +6,8 @@ promised: only a sealed block is a promise.
 """
 
 import heapq
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 
 from ledger.chain.embedded.transactions import PooledTransaction
 from ledger.market.errors import LostRace, Rejected, Unavailable
@@ -24,6 +25,7 @@ class Mempool:
         self._arrivals: dict[bytes, int] = {}
         self._by_hash: dict[bytes, PooledTransaction] = {}
         self._counter = 0
+        self._recent: deque[bytes] = deque(maxlen=capacity)
 
     def __len__(self) -> int:
         return len(self._by_hash)
@@ -31,6 +33,22 @@ class Mempool:
     def get(self, transaction: bytes) -> PooledTransaction | None:
         """The waiting transaction of that hash."""
         return self._by_hash.get(transaction)
+
+    @property
+    def arrived(self) -> int:
+        """How many transactions were ever pooled here."""
+        return self._counter
+
+    def arrivals_since(self, arrived: int) -> list[bytes]:
+        """Hashes pooled after `arrived` stood at that count, sealed ones included; the oldest of very many
+        are forgotten.
+        """
+        new = min(self._counter - arrived, len(self._recent))
+        return list(self._recent)[len(self._recent) - new :]
+
+    def by_account(self) -> Mapping[bytes, Mapping[int, PooledTransaction]]:
+        """A copy of all that wait: sender, then nonce in rising order."""
+        return {sender: dict(sorted(waiting.items())) for sender, waiting in self._accounts.items()}
 
     def add(self, transaction: PooledTransaction, next_nonce: int) -> None:
         """Pool a transaction whose account stands at `next_nonce`.
@@ -55,6 +73,7 @@ class Mempool:
         else:
             self._check_room(waiting)
         self._counter += 1
+        self._recent.append(transaction.hash)
         self._arrivals[transaction.hash] = self._counter
         self._by_hash[transaction.hash] = transaction
         self._accounts.setdefault(transaction.sender, {})[transaction.nonce] = transaction

@@ -1,48 +1,41 @@
 """JSON-RPC parameters to bytes and integers; whatever does not fit is error -32602, never a traceback."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from ledger.chain.embedded.calls import Call
 from ledger.chain.embedded.queries import LogFilter
-from ledger.chain.embedded.rpc_error import INVALID_PARAMS, RpcError
+from ledger.chain.embedded.rpc_error import invalid
 from ledger.chain.embedded.transactions import TRANSACTION_GAS_CAP
 
-_MAX_QUANTITY = 2**256
 _MAX_TOPICS = 4
 _MAX_ALTERNATIVES = 1_000
-TAGS = frozenset({"latest", "pending", "safe", "finalized", "earliest"})
+_QUANTITY = re.compile(r"0[xX][0-9a-fA-F]+")
+_DATA = re.compile(r"0[xX]([0-9a-fA-F]*)")
 
 
-def invalid(message: str) -> RpcError:
-    """The error for a parameter that cannot be used."""
-    return RpcError(INVALID_PARAMS, message)
-
-
-def quantity(value: object, what: str) -> int:
-    """A `0x` quantity below 2^256; a plain JSON integer is taken too."""
+def quantity(value: object, what: str, bits: int = 256) -> int:
+    """A `0x` quantity of so many bits; a plain JSON integer is taken too."""
     if isinstance(value, int) and not isinstance(value, bool):
         number = value
-    elif isinstance(value, str) and value[:2] in ("0x", "0X"):
-        try:
-            number = int(value, 16)
-        except ValueError as exc:
-            raise invalid(f"{what} is not a quantity") from exc
+    elif isinstance(value, str) and _QUANTITY.fullmatch(value):
+        number = int(value, 16)
     else:
         raise invalid(f"{what} is not a quantity")
-    if not 0 <= number < _MAX_QUANTITY:
+    if not 0 <= number < 2**bits:
         raise invalid(f"{what} is out of range")
     return number
 
 
 def data(value: object, what: str, length: int | None = None) -> bytes:
     """`0x` bytes, of exactly `length` where one is given."""
-    if not isinstance(value, str) or value[:2] not in ("0x", "0X"):
-        raise invalid(f"{what} is not 0x-prefixed data")
-    try:
-        decoded = bytes.fromhex(value[2:])
-    except ValueError as exc:
-        raise invalid(f"{what} is not hexadecimal") from exc
+    digits = _DATA.fullmatch(value) if isinstance(value, str) else None
+    if digits is None:
+        raise invalid(f"{what} is not 0x-prefixed hexadecimal data")
+    if len(digits[1]) % 2:
+        raise invalid(f"{what} is a hex string of odd length")
+    decoded = bytes.fromhex(digits[1])
     if length is not None and len(decoded) != length:
         raise invalid(f"{what} must be {length} bytes, not {len(decoded)}")
     return decoded
@@ -59,19 +52,37 @@ def block_hash(value: object) -> bytes:
 
 
 def call(value: object) -> Call:
-    """A call object; fee fields are accepted and ignored because calls are free."""
+    """A call object; without `gasPrice` or `maxFeePerGas` the call is free."""
     if not isinstance(value, dict):
         raise invalid("call object is missing")
-    body = value.get("input", value.get("data"))
-    gas = value.get("gas")
+    body, gas = _body(value), value.get("gas")
     return Call(
         sender=address(value["from"], "from") if value.get("from") else bytes(20),
         to=address(value["to"], "to") if value.get("to") else b"",
         gas=TRANSACTION_GAS_CAP if gas is None else min(quantity(gas, "gas"), TRANSACTION_GAS_CAP),
+        price=_price(value),
         value=quantity(value.get("value") or 0, "value"),
         data=data(body, "input") if body else b"",
         access_list=_access_list(value.get("accessList") or ()),
     )
+
+
+def _body(value: dict[str, Any]) -> object:
+    first, second = value.get("input"), value.get("data")
+    if first is not None and second is not None and first != second:
+        raise invalid('both "data" and "input" are set and not equal. Please use "input" to pass call data')
+    return second if first is None else first
+
+
+def _price(value: dict[str, Any]) -> int:
+    legacy, most = value.get("gasPrice"), value.get("maxFeePerGas")
+    tip = value.get("maxPriorityFeePerGas")
+    if legacy is not None and (most is not None or tip is not None):
+        raise invalid("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
+    highest, least = quantity(most or 0, "maxFeePerGas"), quantity(tip or 0, "maxPriorityFeePerGas")
+    if most is not None and least > highest:
+        raise invalid(f"maxFeePerGas ({highest}) < maxPriorityFeePerGas ({least})")
+    return highest if legacy is None else quantity(legacy, "gasPrice")
 
 
 def log_filter(value: dict[str, Any], first: int, last: int) -> LogFilter:

@@ -51,6 +51,18 @@ class Queries:
         rows = self._blocks("WHERE hash = ?", (block,))
         return rows[0] if rows else None
 
+    def is_canonical(self, block: BlockRow) -> bool:
+        """Whether the block is on the canonical chain."""
+        found = self.block_by_number(block.number)
+        return found is not None and found.hash == block.hash
+
+    def canonical_ancestor(self, block: bytes) -> BlockRow | None:
+        """The block itself where it is canonical, else its nearest ancestor that is."""
+        row = self.block_by_hash(block)
+        while row is not None and not self.is_canonical(row):
+            row = self.block_by_hash(row.parent)
+        return row
+
     def blocks_between(self, first: int, last: int) -> list[BlockRow]:
         """Canonical blocks `first` to `last`, both included, in order."""
         return self._blocks("WHERE canonical = 1 AND number BETWEEN ? AND ? ORDER BY number", (first, last))
@@ -101,9 +113,14 @@ class Queries:
         return [LogRow(*row) for row in self._db.execute(sql, (*values, limit))]
 
     def node(self, key: bytes) -> bytes | None:
-        """One key of py-evm's database."""
-        row = self._db.execute("SELECT value FROM kv WHERE key = ?", (key,)).fetchone()
+        """A trie node or code by its hash."""
+        row = self._db.execute("SELECT value FROM nodes WHERE hash = ?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
+
+    def oldest_state(self) -> int:
+        """The first block whose state is whole."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'oldest_state'").fetchone()
+        return int(row[0])
 
     def grants(self, since: int, address: bytes | None = None) -> int:
         """How often the faucet served anybody, or `address`, after second `since`."""

@@ -1,10 +1,10 @@
 """What one sealed block leaves behind, so that readers never decode a trie to answer a question.
 
-py-evm keeps transactions and receipts in tries keyed by block; a look-up by hash or a log filter would
-walk them. These rows are their decoded form, in the column order of the tables in `store`.
+A header commits to transactions and receipts by tries; a look-up by hash or a log filter would walk them.
+These rows are their decoded form, in the column order of the tables in `schema`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,6 +60,24 @@ class LogRow(NamedTuple):
     data: bytes
 
 
+class NodeRow(NamedTuple):
+    """A trie node or code: `owner` is the trie that has it, `number` the block that last wrote it."""
+
+    hash: bytes
+    owner: bytes
+    number: int
+    value: bytes
+
+
+class ReplacedRow(NamedTuple):
+    """The nodes, 32 bytes each, that the block took out of `owner`'s trie."""
+
+    number: int
+    block: bytes
+    owner: bytes
+    hashes: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockChanges:
     """Everything that one block adds; committed whole or not at all.
@@ -68,7 +86,8 @@ class BlockChanges:
     among the former unless it stays on a side branch.
     """
 
-    nodes: Mapping[bytes, bytes | None]
+    nodes: Sequence[NodeRow]
+    replaced: Sequence[ReplacedRow]
     block: BlockRow
     transactions: Sequence[TransactionRow]
     receipts: Sequence[ReceiptRow]

@@ -1,8 +1,7 @@
-"""The chain as a process: JSON-RPC over HTTP on loopback, sealing beside it, until told to stop.
+"""The chain as a process: JSON-RPC on loopback, sealing beside it, until told to stop.
 
-Requests run in threads, since executing and reading block; a body is limited, and a page of another site
-gets no answer it could read (no CORS headers). `rpc.url` in the chain's directory says where to connect:
-it is there exactly while the server listens, and a leftover of a kill is overwritten.
+`rpc.url` in the chain's directory says where to connect: it is there exactly while the server listens, and a
+leftover of a kill is overwritten.
 """
 
 import signal
@@ -14,24 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from ledger.chain.embedded import genesis
-from ledger.chain.embedded.chain import DEFAULT_FINALITY, Clock, EmbeddedChain
-from ledger.chain.embedded.eth_methods import EthMethods
+from ledger.chain.embedded.announcing import Announcer
+from ledger.chain.embedded.application import MAX_BODY, application
+from ledger.chain.embedded.chain import DEFAULT_FINALITY, DEFAULT_KEEP_STATES, Clock, EmbeddedChain
 from ledger.chain.embedded.faucet import Faucet, FaucetPolicy
 from ledger.chain.embedded.grid import open_chain
 from ledger.chain.embedded.grid_methods import GridMethods
-from ledger.chain.embedded.rpc import Dispatcher
 from ledger.chain.embedded.sealing import SealingLoop, SealPolicy
 from ledger.market.errors import Broken, MarketError, Rejected
 
 URL_FILE = "rpc.url"
-MAX_BODY = 8 * 1024 * 1024
 _START_SECONDS = 30
 _STOP_SECONDS = 3
 _BACKLOG = 512
@@ -40,11 +33,12 @@ _KEEP_ALIVE_SECONDS = 300  # a client that pauses must not find its connection j
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServePolicy:
-    """How a chain is served; `allow_reorg` is for test grids only."""
+    """How a chain is served; `allow_reorg` is for test grids only. See `EmbeddedChain` for `keep_states`."""
 
     seal: SealPolicy = field(default_factory=SealPolicy)
     faucet: FaucetPolicy = field(default_factory=FaucetPolicy)
     finality: int = DEFAULT_FINALITY
+    keep_states: int | None = DEFAULT_KEEP_STATES
     allow_reorg: bool = False
 
 
@@ -61,12 +55,14 @@ class ChainServer:
         self._chain = chain
         self._listener = listener
         self._sealing = SealingLoop(chain, policy.seal, self._fail)
-        self._http = uvicorn.Server(_config(chain, policy))
+        self._announcer = Announcer(chain)
+        self._http = uvicorn.Server(_config(chain, policy, self._announcer))
         self._thread = threading.Thread(target=self._listen, name="json-rpc", daemon=True)
 
     def start(self) -> None:
         """Return once requests are answered."""
         self._sealing.start()
+        self._announcer.start()
         self._thread.start()
         waited = threading.Event()
         for _ in range(_START_SECONDS * 100):
@@ -83,6 +79,7 @@ class ChainServer:
         self._http.should_exit = True
         if self._thread.is_alive():
             self._thread.join()
+        self._announcer.stop()
         self._sealing.stop()
         self._listener.close()
 
@@ -132,7 +129,7 @@ def run(
     Raises `Rejected` (no chain there, already running, port taken) or `Broken` (a block cannot be written).
     """
     policy = policy or ServePolicy()
-    chain = open_chain(directory, clock, finality=policy.finality)
+    chain = open_chain(directory, clock, finality=policy.finality, keep_states=policy.keep_states)
     ended = threading.Event()
     try:
         with _signals(ended), serve(chain, host, port, policy, ended) as server:
@@ -152,44 +149,19 @@ def url_of(directory: Path) -> str | None:
     return None
 
 
-def application(dispatcher: Dispatcher) -> Starlette:
-    """The ASGI application: one route that takes JSON-RPC."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            body = await _body(request)
-        except ClientDisconnect:
-            return Response(status_code=400)
-        if body is None:
-            return Response("request body too large", status_code=413)
-        content = await run_in_threadpool(dispatcher.respond, body)
-        if content is None:
-            return Response(status_code=204)
-        return Response(content, media_type="application/json")
-
-    return Starlette(routes=[Route("/", answer, methods=["POST"])])
-
-
-async def _body(request: Request) -> bytes | None:
-    parts = bytearray()
-    async for part in request.stream():
-        parts += part
-        if len(parts) > MAX_BODY:
-            return None
-    return bytes(parts)
-
-
-def _config(chain: EmbeddedChain, policy: ServePolicy) -> uvicorn.Config:
+def _config(chain: EmbeddedChain, policy: ServePolicy, announcer: Announcer) -> uvicorn.Config:
     faucet = Faucet(chain, policy.faucet)
     grid = GridMethods(chain, faucet, allow_reorg=policy.allow_reorg)
     return uvicorn.Config(
-        application(Dispatcher(EthMethods(chain), grid)),
+        application(chain, grid, announcer),
         access_log=False,
         log_config=None,
         log_level="warning",
         lifespan="off",
         timeout_graceful_shutdown=_STOP_SECONDS,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        ws="websockets-sansio",
+        ws_max_size=MAX_BODY,
     )
 
 

@@ -1,8 +1,9 @@
 """One SQLite file holds the whole chain, so that a kill at any instant leaves a whole number of blocks.
 
 A block's trie nodes, rows and canonical marks go in one transaction with `synchronous=FULL` (one fsync
-of the write-ahead log a block): what a reader has seen is on disk. There is one writing connection,
-guarded by the chain's lock; readers take connections of their own, each question one snapshot.
+of the write-ahead log a block): what a reader has seen is on disk. The nodes that it makes useless are
+dropped in the same transaction. There is one writing connection, guarded by the chain's lock; readers take
+connections of their own, each question one snapshot.
 """
 
 import sqlite3
@@ -11,56 +12,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ledger.chain.embedded import migration, pruning, schema
 from ledger.chain.embedded.queries import Queries
 from ledger.chain.embedded.rows import BlockChanges
 from ledger.market.errors import Broken, Unavailable
 
-SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE kv(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE blocks(
-    hash BLOB PRIMARY KEY, number INTEGER NOT NULL, parent BLOB NOT NULL, timestamp INTEGER NOT NULL,
-    header BLOB NOT NULL, size INTEGER NOT NULL, canonical INTEGER NOT NULL);
-CREATE UNIQUE INDEX canonical_blocks ON blocks(number) WHERE canonical = 1;
-CREATE TABLE txs(
-    block BLOB NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL, sender BLOB NOT NULL,
-    raw BLOB NOT NULL, PRIMARY KEY(block, position));
-CREATE INDEX txs_by_hash ON txs(hash);
-CREATE TABLE receipts(
-    block BLOB NOT NULL, position INTEGER NOT NULL, type INTEGER NOT NULL, status INTEGER NOT NULL,
-    gas_used INTEGER NOT NULL, cumulative_gas INTEGER NOT NULL, price TEXT NOT NULL, contract BLOB,
-    bloom BLOB NOT NULL, PRIMARY KEY(block, position));
-CREATE TABLE logs(
-    block BLOB NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL,
-    tx_position INTEGER NOT NULL, tx BLOB NOT NULL, address BLOB NOT NULL, topic0 BLOB, topic1 BLOB,
-    topic2 BLOB, topic3 BLOB, data BLOB NOT NULL, canonical INTEGER NOT NULL,
-    PRIMARY KEY(block, position));
-CREATE INDEX logs_by_number ON logs(number, position) WHERE canonical = 1;
-CREATE INDEX logs_by_address ON logs(address, topic0, number) WHERE canonical = 1;
-CREATE INDEX logs_by_topic1 ON logs(topic1, number) WHERE canonical = 1 AND topic1 IS NOT NULL;
-CREATE INDEX logs_by_topic2 ON logs(topic2, number) WHERE canonical = 1 AND topic2 IS NOT NULL;
-CREATE INDEX logs_by_topic3 ON logs(topic3, number) WHERE canonical = 1 AND topic3 IS NOT NULL;
-CREATE TABLE grants(address BLOB NOT NULL, at INTEGER NOT NULL);
-CREATE INDEX grants_by_time ON grants(at);
-"""
+_CACHE_KIB = 32 * 1024
+_PRUNED_AT_ONCE = 4
+"""blocks whose replaced nodes are dropped with one new block: a backlog goes away without a long pause"""
 
 
 class Store:
-    """The chain's file at `path`, created when absent. `Broken` if unreadable or of another version."""
+    """The chain's file at `path`, created when absent. `Broken` if unreadable or of a later version.
 
-    def __init__(self, path: Path) -> None:
+    `keep_states` is for how many blocks behind the head the state stays; None keeps all.
+    """
+
+    def __init__(self, path: Path, *, keep_states: int | None = None) -> None:
         self._path = path
+        self._keep_states = keep_states
         self._writer = _connect(path)
+        self._writer.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         self._idle: list[sqlite3.Connection] = []
         self._pool_lock = threading.Lock()
-        self._prepare()
+        try:
+            self._prepare()
+        except BaseException:
+            self._writer.close()
+            raise
 
     def commit(self, changes: BlockChanges) -> None:
         """Write one block; returns after it is on disk. `Unavailable` when it cannot be written."""
         canonical = set(changes.canonical)
         mark = int(changes.block.hash in canonical)
         with self._transaction() as db:
-            _write_nodes(db, changes)
+            _write_state(db, changes)
             for orphan in changes.orphaned:
                 _mark(db, orphan, canonical=False)
             db.execute("INSERT INTO blocks VALUES (?,?,?,?,?,?,?)", (*changes.block, mark))
@@ -70,6 +56,34 @@ class Store:
             db.executemany("INSERT INTO logs VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", rows)
             for adopted in canonical - {changes.block.hash}:
                 _mark(db, adopted, canonical=True)
+            if mark and self._keep_states is not None:
+                pruning.prune(db, changes.block.number - self._keep_states, _PRUNED_AT_ONCE)
+
+    def prune(self, oldest: int, limit: int) -> int:
+        """Drop what only states before block `oldest` need, of at most `limit` blocks; blocks still to do."""
+        with self._transaction() as db:
+            return pruning.prune(db, oldest, limit)
+
+    def oldest_state(self) -> int:
+        """The first block whose state is whole."""
+        with self.reading() as query:
+            return query.oldest_state()
+
+    def integrity(self) -> list[str]:
+        """What SQLite's own check finds wrong with the file; empty when nothing."""
+        try:
+            rows = self._writer.execute("PRAGMA integrity_check(10)").fetchall()
+        except sqlite3.DatabaseError as exc:
+            return [str(exc)]
+        return [row[0] for row in rows if row[0] != "ok"]
+
+    def compact(self) -> None:
+        """Rewrite the file without its free pages, which gives their room back to the disk."""
+        try:
+            self._writer.execute("VACUUM")
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError as exc:
+            raise self._unwritable(exc) from exc
 
     def record_grant(self, address: bytes, at: int) -> None:
         """Note that the faucet served `address` at second `at`, before it serves."""
@@ -77,8 +91,8 @@ class Store:
             db.execute("INSERT INTO grants VALUES (?,?)", (address, at))
 
     def node(self, key: bytes) -> bytes | None:
-        """Read one key of py-evm's database through the writing connection."""
-        row = self._writer.execute("SELECT value FROM kv WHERE key = ?", (key,)).fetchone()
+        """Read one trie node or code through the writing connection."""
+        row = self._writer.execute("SELECT value FROM nodes WHERE hash = ?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
 
     @contextmanager
@@ -114,14 +128,17 @@ class Store:
             self._writer.commit()
         except sqlite3.OperationalError as exc:
             self._abandon()
-            raise Unavailable(
-                "chain-file-unwritable",
-                f"The chain file {self._path} cannot be written: {exc}.",
-                "Make room on its disk; nothing that was acknowledged is lost.",
-            ) from exc
+            raise self._unwritable(exc) from exc
         except BaseException:
             self._abandon()
             raise
+
+    def _unwritable(self, cause: Exception) -> Unavailable:
+        return Unavailable(
+            "chain-file-unwritable",
+            f"The chain file {self._path} cannot be written: {cause}.",
+            "Make room on its disk; nothing that was acknowledged is lost.",
+        )
 
     def _abandon(self) -> None:
         with suppress(sqlite3.Error):
@@ -129,18 +146,25 @@ class Store:
 
     def _prepare(self) -> None:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            with self._transaction() as db:
-                for statement in _SCHEMA.split(";"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        elif version != SCHEMA_VERSION:
+        if version > schema.VERSION:
             raise Broken(
                 "chain-file-version",
-                f"The chain file has schema version {version}, this program knows {SCHEMA_VERSION}.",
+                f"The chain file has schema version {version}, this program knows {schema.VERSION}.",
                 "Run the version of Bingwang that wrote it, or start a new chain directory.",
                 path=str(self._path),
             )
+        if version < schema.VERSION:
+            with self._transaction() as db:
+                _bring_up(db, version)
+
+
+def _bring_up(db: sqlite3.Connection, version: int) -> None:
+    if version == 0:
+        for statement in f"{schema.BLOCKS};{schema.STATE}".split(";"):
+            db.execute(statement)
+    else:
+        migration.from_version_1(db)
+    db.execute(f"PRAGMA user_version={schema.VERSION}")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -157,11 +181,13 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _write_nodes(db: sqlite3.Connection, changes: BlockChanges) -> None:
-    kept = [(key, value) for key, value in changes.nodes.items() if value is not None]
-    gone = [(key,) for key, value in changes.nodes.items() if value is None]
-    db.executemany("INSERT OR REPLACE INTO kv VALUES (?,?)", kept)
-    db.executemany("DELETE FROM kv WHERE key = ?", gone)
+def _write_state(db: sqlite3.Connection, changes: BlockChanges) -> None:
+    db.executemany(
+        "INSERT INTO nodes(hash, owner, number, value) VALUES (?,?,?,?)"
+        " ON CONFLICT(hash, owner) DO UPDATE SET number = max(number, excluded.number)",
+        changes.nodes,
+    )
+    db.executemany("INSERT INTO replaced VALUES (?,?,?,?)", changes.replaced)
 
 
 def _mark(db: sqlite3.Connection, block: bytes, *, canonical: bool) -> None:

@@ -14,6 +14,7 @@ from eth.vm.forks.prague import PragueVM
 from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
 
+from ledger.chain.embedded.genesis import GAS_LIMIT
 from ledger.market.errors import Rejected
 
 TRANSACTION_GAS_CAP = 16_777_216  # EIP-7825
@@ -21,6 +22,7 @@ _FLOOR_PER_TOKEN = 10  # EIP-7623
 _TOKENS_PER_NONZERO_BYTE = 4  # EIP-7623
 _BASE_GAS = 21_000
 _MAX_BYTES = 128 * 1024
+_MAX_INITCODE = 49_152  # EIP-3860
 _MALFORMED = (
     rlp.exceptions.RLPException,
     UnrecognizedTransactionType,
@@ -66,7 +68,6 @@ def pooled(raw: bytes, chain_id: int) -> PooledTransaction:
     signed = decode(raw)
     _check_chain(signed, chain_id)
     try:
-        signed.check_signature_validity()
         sender = bytes(signed.sender)
     except _MALFORMED as exc:
         raise _refused("transaction-signature", "invalid sender", "Sign the transaction again") from exc
@@ -113,17 +114,28 @@ def _check_chain(signed: SignedTransactionAPI, chain_id: int) -> None:
 
 
 def _check_gas(signed: SignedTransactionAPI) -> None:
+    if signed.gas > GAS_LIMIT:
+        raise _refused("transaction-block-gas", "exceeds block gas limit", "Split the call")
     if signed.gas > TRANSACTION_GAS_CAP:
         raise _refused(
             "transaction-gas-cap",
             f"transaction gas limit too high (cap: {TRANSACTION_GAS_CAP}, tx: {signed.gas})",
             "Split the call (EIP-7825)",
         )
+    if not signed.to and len(signed.data) > _MAX_INITCODE:
+        raise _refused(
+            "transaction-initcode",
+            f"max initcode size exceeded: code size {len(signed.data)}, limit {_MAX_INITCODE}",
+            "Create the contract in parts (EIP-3860)",
+        )
     needed = least_gas(signed.data, signed.intrinsic_gas)
     if signed.gas < needed:
+        short = "intrinsic gas too low"
+        if signed.gas >= signed.intrinsic_gas:
+            short = "insufficient gas for floor data gas cost"
         raise _refused(
             "transaction-intrinsic-gas",
-            f"intrinsic gas too low: gas {signed.gas}, minimum needed {needed}",
+            f"{short}: gas {signed.gas}, minimum needed {needed}",
             "Raise the gas limit",
         )
 

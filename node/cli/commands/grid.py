@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.options import Json, RpcUrl
+from node.cli.options import Json, RpcUrl, SignerAccount, SignerUrl
 
 if TYPE_CHECKING:
     from ledger.chain.embedded.genesis import Genesis
@@ -18,6 +18,7 @@ Directory = Annotated[Path, typer.Option("--dir", help="Folder of its files; mad
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 SealTime = Annotated[float, typer.Option(help="Longest wait of a transaction for its block, seconds.")]
 OnDemand = Annotated[bool, typer.Option("--on-demand", help="Blocks only when asked for (evm_mine).")]
+_COIN_DECIMALS = 18
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +45,8 @@ def run_chain(
     fee: Annotated[int, typer.Option(help="New grid: basis points of each payout to the node.")] = 100,
     stake: Annotated[int, typer.Option(help="New grid: basis points of an escrow locked as stake.")] = 1_000,
     faucet_limit: Annotated[int, typer.Option(help="Faucet grants an hour to one account.")] = 3,
+    keep_states: Annotated[int, typer.Option(help="Blocks behind the head whose state is kept.")] = 128,
+    archive: Annotated[bool, typer.Option("--archive", help="Keep the state of every block.")] = False,
     allow_reorg: Annotated[bool, typer.Option("--allow-reorg", hidden=True)] = False,
     as_json: Json = False,
 ) -> None:
@@ -69,7 +72,10 @@ def run_chain(
     identity = genesis.read(directory) if genesis.is_initialised(directory) else found(directory, rules)
     seal = SealPolicy(seconds=seal_time, count=seal_count, on_demand=on_demand, confirm_seconds=confirm_time)
     policy = server.ServePolicy(
-        seal=seal, faucet=FaucetPolicy(per_address=faucet_limit), allow_reorg=allow_reorg
+        seal=seal,
+        faucet=FaucetPolicy(per_address=faucet_limit),
+        keep_states=None if archive else keep_states,
+        allow_reorg=allow_reorg,
     )
 
     def ready(url: str) -> None:
@@ -109,14 +115,21 @@ def run_node(
     directory: Directory = Path("node"),
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8440,
+    books: Annotated[str, typer.Option(help="Database of the books; by default a file in --dir.")] = "",
+    advertise: Annotated[str, typer.Option(help="Where other processes of the node reach this one.")] = "",
     rpc: Annotated[str | None, typer.Option(help="JSON-RPC of a chain; without it one is embedded.")] = None,
     market: Annotated[str | None, typer.Option(help="Market's address, with --rpc.")] = None,
     confirmations: Annotated[
         int, typer.Option(min=1, help="Depth at which an event counts; 1 is the head.")
     ] = 1,
     first_block: Annotated[int, typer.Option(help="Block of the market's deployment.")] = 0,
+    gas_budget: Annotated[
+        str | None, typer.Option(help="Coin that its transactions may cost a day (UTC), for example 0.05.")
+    ] = None,
     seal_time: SealTime = 0.2,
     on_demand: OnDemand = False,
+    signer: SignerUrl = None,
+    signer_account: SignerAccount = None,
     heartbeat_timeout: Annotated[int, typer.Option(help="Seconds until a silent agent is passed over.")] = 10,
     lost_after: Annotated[int, typer.Option(help="Seconds until a silent agent's leases end.")] = 30,
     as_json: Json = False,
@@ -124,6 +137,8 @@ def run_node(
     """Run a node: its books, its API, and an embedded chain unless --rpc names one."""
     from ledger.market.errors import Rejected
     from node.cli.daemon import ended_by_sigterm, to_stderr
+    from node.cli.home import external
+    from node.cli.reading.amounts import parse_amount
     from node.cli.views.output import Output, pairs
     from node.settings import NodeSettings
     from node.wiring import run_node as serve
@@ -137,10 +152,14 @@ def run_node(
         directory=directory,
         host=host,
         port=port,
+        books=books,
+        advertised=advertise,
         rpc_url=rpc,
         market=market,
         confirmations=confirmations,
         first_block=first_block,
+        gas_budget=None if gas_budget is None else parse_amount(gas_budget, _COIN_DECIMALS),
+        signer=external(signer, signer_account),
         seal_seconds=seal_time,
         seal_on_demand=on_demand,
         heartbeat_timeout=heartbeat_timeout,

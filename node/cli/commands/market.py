@@ -95,7 +95,9 @@ def audit(
     rpc: Annotated[str, typer.Option(help="Chain's JSON-RPC URL.")],
     market: Annotated[str, typer.Option(help="Market's address.")],
     first_block: Annotated[int, typer.Option(help="Block of the market's deployment.")] = 0,
-    books: Annotated[Path | None, typer.Option(help="Node's database, to compare with.")] = None,
+    books: Annotated[
+        str | None, typer.Option(help="Node's database, to compare with.", metavar="FILE|URL")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Rebuild every lease and balance from the chain's events and compare; exit code 5 if it differs."""
@@ -110,9 +112,9 @@ def audit(
 
     with closing(MarketClient(rpc, Address(from_text(market, 20)))) as client:
         report = read_chain(client, first_block)
-        differences = differences_plain(books, client, first_block) if books else []
+        differences = differences_plain(books, client, report) if books else []
         decimals = client.decimals()
-    plain = report_plain(report) | {"books": str(books) if books else None, "differences": differences}
+    plain = report_plain(report) | {"books": books, "differences": differences}
     sound = report.sound and not differences
     plain["sound"] = sound
     Output(as_json=as_json).result(plain, render(plain, decimals))

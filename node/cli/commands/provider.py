@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.commands import provider_money
-from node.cli.options import EngineUrl, Json, PasswordFile, RpcUrl, Wallet
+from node.cli.commands import provider_money, rotation
+from node.cli.options import EngineUrl, Json, PasswordFile, RpcUrl, SignerAccount, SignerUrl, Wallet
 
 if TYPE_CHECKING:
     from ledger.market.identity import Address
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 provider_money.add_to(app)
+rotation.add_to_provider(app)
 
 Directory = provider_money.Directory
 HERE = provider_money.HERE
@@ -43,6 +44,8 @@ def init(
         typer.Option("--operator", help="The wallet stays the provider; the folder's key only operates."),
     ] = False,
     until: Annotated[str, typer.Option(help="With --operator: until when its key may act.")] = "365d",
+    signer: SignerUrl = None,
+    signer_account: SignerAccount = None,
     wallet: Wallet = "default",
     engine: EngineUrl = None,
     directory: Directory = HERE,
@@ -58,7 +61,7 @@ def init(
     from dataclasses import replace
 
     from ledger.market.identity import text
-    from node.cli.home import password
+    from node.cli.home import external, password
     from node.cli.session import Session
     from node.cli.views.output import Output, pairs
     from provider_agent.directory import Paths, init_provider
@@ -76,7 +79,9 @@ def init(
     with Session(wallet=wallet, password_file=password_file, rpc_url=rpc) as session:
         new = _new_provider(session, place, prices, lend, engine)
         new = replace(new, stake=stake, owner=session.address if operator else None)
-        key = init_provider(directory, new, password(password_file, new=True), secrets.token_bytes(32))
+        outside = external(signer, signer_account)
+        secret = "" if outside else password(password_file, new=True)
+        key = init_provider(directory, new, secret, secrets.token_bytes(32), outside)
         granted = _ask_faucet(session, key.address, output)
         plain = {
             "directory": str(directory.resolve()),
@@ -105,8 +110,8 @@ def run_provider(
 
     to_stderr()
     plain = {"directory": str(directory.resolve())}
-    secret = password(password_file)
-    run(directory, secret, lambda: Output(as_json=as_json).result(plain, pairs(plain)))
+    shown = Output(as_json=as_json)
+    run(directory, lambda: password(password_file), lambda: shown.result(plain, pairs(plain)))
 
 
 @app.command()

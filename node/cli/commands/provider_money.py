@@ -13,7 +13,7 @@ from node.cli.options import Json, PasswordFile, Wallet
 
 if TYPE_CHECKING:
     from ledger.chain.client import MarketClient
-    from ledger.chain.keys import LocalKey
+    from ledger.chain.keys import Signer
     from node.buying.profile import Profile
     from node.cli.views.output import Output
 
@@ -100,7 +100,7 @@ def withdraw(
         chain.close()
 
 
-def _pay_out(chain: "MarketClient", key: "LocalKey", units: int | None) -> list[bytes]:
+def _pay_out(chain: "MarketClient", key: "Signer", units: int | None) -> list[bytes]:
     from ledger.chain import calls
     from ledger.chain.wallet import carry_out, send_and_wait
     from ledger.market.errors import Rejected
@@ -122,24 +122,21 @@ def _pay_out(chain: "MarketClient", key: "LocalKey", units: int | None) -> list[
     return [*sent, send_and_wait(chain, key, call, patience()).transaction]
 
 
-def _provider(directory: Path, wallet: str, password_file: Path | None) -> tuple["LocalKey", "MarketClient"]:
+def _provider(directory: Path, wallet: str, password_file: Path | None) -> tuple["Signer", "MarketClient"]:
     """The key that owns the provider's money, and the chain as its settings name it."""
     from ledger.chain.client import MarketClient
-    from ledger.chain.keys import open_keystore
     from ledger.market.errors import Rejected
     from ledger.market.identity import text
-    from node.cli.home import home, no_wallet, password
+    from node.cli.home import password
+    from node.cli.session import wallet_key
     from provider_agent.directory import open_key
     from provider_agent.settings import read_settings
 
     settings = read_settings(directory)
     if settings.owner is None:
-        key = open_key(directory, password(password_file))
+        key = open_key(directory, lambda: password(password_file))
     else:
-        path = home().wallet(wallet)
-        if not path.exists():
-            raise no_wallet(wallet)
-        key = open_keystore(path, password(password_file))
+        key = wallet_key(wallet, password_file)
         if key.address != settings.owner:
             raise Rejected(
                 "not-the-owner",
@@ -151,7 +148,7 @@ def _provider(directory: Path, wallet: str, password_file: Path | None) -> tuple
     return key, chain
 
 
-def _show(chain: "MarketClient", key: "LocalKey", sent: list[str], *, as_json: bool) -> None:
+def _show(chain: "MarketClient", key: "Signer", sent: list[str], *, as_json: bool) -> None:
     from ledger.market.identity import text
     from node.cli.reading.amounts import format_amount
     from node.cli.views.output import Output, pairs

@@ -1,12 +1,12 @@
-"""Commands about keys and money: `wallet create | import | show | faucet | deposit | withdraw`."""
+"""Commands about keys and money: `wallet create | import | show | faucet | deposit | withdraw`, rotation."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.commands import delegates
-from node.cli.options import Json, PasswordFile, RpcUrl, Wallet
+from node.cli.commands import delegates, rotation
+from node.cli.options import Json, PasswordFile, RpcUrl, SignerAccount, SignerUrl, Wallet
 
 if TYPE_CHECKING:
     from node.buying.money import RelayedMoney
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(delegates.app, name="delegate", help="Keys that may spend for the wallet.")
+rotation.add_to(app)
 
 Amount = Annotated[str, typer.Argument(help="Tokens, such as 12.5.", metavar="AMOUNT")]
 Name = Annotated[str, typer.Argument(help="Name of the wallet.")]
@@ -25,12 +26,28 @@ Relay = Annotated[
 @app.command()
 def create(
     name: Name = "default",
+    signer: SignerUrl = None,
+    signer_account: SignerAccount = None,
     password_file: PasswordFile = None,
     as_json: Json = False,
 ) -> None:
-    """Draw a new key and keep it in a keystore file, encrypted with a password."""
+    """Draw a new key and keep it in a keystore file, encrypted with a password.
+
+    With --signer no key is drawn: the wallet is an account of that signer, and needs no password.
+    """
     import secrets
 
+    from ledger.chain.key_files import write_external
+    from node.cli.home import external, home
+    from node.cli.views.output import Output, pairs
+
+    account = external(signer, signer_account)
+    if account is not None:
+        path = home().wallet(name)
+        write_external(path, account).close()
+        plain = {"wallet": name, "address": signer_account, "file": str(path)}
+        Output(as_json=as_json).result(plain, pairs(plain))
+        return
     _keep(name, secrets.token_bytes(32), password_file, as_json=as_json)
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ledger.books.books import open_books
-from ledger.books.compare import compare
-from ledger.chain.audit import AuditReport, state_at
+from ledger.chain.audit import AuditReport
 from ledger.chain.client import MarketClient
 from ledger.market.errors import Rejected
 from ledger.market.identity import text
+from node.auditing import examine
 from node.cli.reading.amounts import format_amount
 from node.cli.views.output import Render, pairs, table
 
@@ -42,21 +42,14 @@ def report_plain(report: AuditReport) -> dict[str, Any]:
     }
 
 
-def differences_plain(path: Path, client: MarketClient, first_block: int) -> list[dict[str, Any]]:
-    """Where the node's books differ from the chain: table, row, field and both values.
-
-    Compared at the block that the books have reached, since a node that was stopped may lag behind.
-    """
-    if not path.is_file():
-        raise Rejected("books-not-found", f"There is no database {path}.", "Give the node's database file.")
-    with open_books(str(path)) as books:
-        cursor = books.queries.cursor()
-        reached = first_block - 1 if cursor is None else cursor[0].number
-        found = [asdict(one) for one in compare(books, state_at(client, first_block, reached))]
-    if cursor is not None and (canonical := client.block(reached).hash) != cursor[0].hash:
-        place = {"table": "cursor", "row": str(reached), "field": "hash"}
-        found.append(place | {"ours": text(cursor[0].hash), "chain": text(canonical)})
-    return [{key: str(value) for key, value in one.items()} for one in found]
+def differences_plain(url: str, client: MarketClient, report: AuditReport) -> list[dict[str, Any]]:
+    """Where the node's books at `url`, a path or a database's address, differ from what they must be: table,
+    row, field and both values."""
+    if "://" not in url and not Path(url).is_file():
+        raise Rejected("books-not-found", f"There is no database {url}.", "Give the node's database.")
+    with open_books(url) as books:
+        found = examine(books, client, report.logged)
+    return [{key: str(value) for key, value in asdict(one).items()} for one in found]
 
 
 def render(plain: Mapping[str, Any], decimals: int) -> Render:

@@ -37,15 +37,27 @@ class Output:
         console(stderr=True).print(words, highlight=False, soft_wrap=True)
 
     @contextmanager
-    def progress(self) -> Iterator[Progress]:
-        """Bars on a terminal, silence elsewhere."""
+    def progress(self, *, counted: bool = False) -> Iterator[Progress]:
+        """Bars on a terminal, silence elsewhere; of bytes, or `counted` things."""
         if self.as_json or not sys.stderr.isatty():
             yield no_progress
             return
-        from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
         from rich.progress import Progress as Bars
 
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        amount = (
+            (MofNCompleteColumn(), TimeRemainingColumn())
+            if counted
+            else (DownloadColumn(), TransferSpeedColumn())
+        )
+        columns = (TextColumn("{task.description}"), BarColumn(), *amount)
         with Bars(*columns, console=console(stderr=True), transient=True) as bars:
             tasks: dict[str, Any] = {}
 

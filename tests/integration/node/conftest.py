@@ -8,9 +8,9 @@ from tests.fakes.node_twin import NodeTwin
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[NodeTwin]:
+def node(tmp_path: Path, grid_books_url: str) -> Iterator[NodeTwin]:
     """A node whose buyer has 10,000,000 base units."""
-    twin = NodeTwin(tmp_path)
+    twin = NodeTwin(tmp_path, grid_books_url)
     twin.deposit(10_000_000)
     twin.seal()
     yield twin

@@ -14,17 +14,19 @@ from websockets.sync.client import connect
 
 from ledger.chain.documents import canonical, document_hash
 from ledger.chain.keys import LocalKey
-from ledger.chain.typed_data import bid_id, receipt_digest
+from ledger.chain.typed_data import bid_id, keccak, receipt_digest
 from ledger.market.bid import SignedBid
 from ledger.market.demand import wanted
-from ledger.market.identity import NOBODY, LeaseId, from_text, text
+from ledger.market.identity import NOBODY, Digest, LeaseId, from_text, text
 from ledger.market.job import Image, InputFile, Job
 from ledger.market.lifecycle import JobState
 from ledger.market.offer_document import OfferDocument
 from ledger.market.receipt import UsageReceipt
+from ledger.market.usage_plain import line_to_plain, settled_line_from_plain
 from node.api.orders import ORDER_LIMIT
 from node.trading.presence import Heartbeat
-from tests.factories import a_digest, a_job, an_offer
+from node.trading.usage_lines import line_of
+from tests.factories import a_job, an_offer
 from tests.fakes.node_server import BLOB_LIMIT, CHUNK_LIMIT, NodeServer, order_plain
 from tests.fakes.node_twin import BUYER, DOMAIN, OTHER, RATE, NodeTwin
 
@@ -61,9 +63,10 @@ def opened(server: NodeServer) -> tuple[str, str]:
     return job, server.call("GET", f"/v1/jobs/{job}").json()["lease"]
 
 
-def usage(milliseconds: int, *, last: bool = False) -> dict[str, Any]:
-    evidence = text(a_digest("evidence"))
-    return {"milliseconds": milliseconds, "cpu_ns": 7, "peak_bytes": 9, "evidence": evidence, "last": last}
+def usage(server: NodeServer, lease: str, milliseconds: int, *, last: bool = False) -> dict[str, Any]:
+    """The lease's next line, as its agent would send it."""
+    fact = server.twin.used(LeaseId(from_text(lease, 32)), milliseconds, last=last)
+    return line_to_plain(line_of(fact)) | {"evidence": text(fact.evidence)}
 
 
 def report(phase: str, **changes: Any) -> dict[str, Any]:
@@ -356,15 +359,23 @@ class TestLeases:
     def test_usage_of_the_provider_is_cosigned(self, server: NodeServer, offer: str) -> None:
         _, lease = opened(server)
         path = f"/v1/leases/{lease}/usage"
-        receipt = server.call("POST", path, usage(9_000), key=PROVIDER).json()["receipt"]
-        assert receipt["milliseconds"] == 9_000
-        again = server.call("POST", path, usage(9_000), key=PROVIDER).json()["receipt"]
-        assert again == receipt
-        check(server.call("POST", path, usage(9_000), key=BUYER), 403, "not-yours")
-        check(server.call("POST", path, usage(15_001), key=PROVIDER), 422, "usage-beyond-bound")
-        check(server.call("POST", path, usage(-1), key=PROVIDER), 422, "field-out-of-range")
-        huge = usage(9_500) | {"cpu_ns": 1 << 70}
+        first = usage(server, lease, 9_000)
+        answer = server.call("POST", path, first, key=PROVIDER).json()
+        assert (answer["receipt"]["milliseconds"], answer["lines"]) == (9_000, 1)
+        assert server.call("POST", path, first, key=PROVIDER).json() == answer
+        check(server.call("POST", path, first, key=BUYER), 403, "not-yours")
+        too_much = usage(server, lease, 15_001)
+        check(server.call("POST", path, too_much, key=PROVIDER), 422, "usage-beyond-bound")
+        check(
+            server.call("POST", path, first | {"milliseconds": -1}, key=PROVIDER), 422, "field-out-of-range"
+        )
+        huge = first | {"cpu_ns": 1 << 70}
         check(server.call("POST", path, huge, key=PROVIDER), 422, "field-out-of-range")
+        check(server.call("POST", path, first | {"sequence": None}, key=PROVIDER), 422, "wrong-type")
+        differs = check(
+            server.call("POST", path, first | {"cpu_ns": 1}, key=PROVIDER), 409, "usage-lines-differ"
+        )
+        assert differs["held"] == 1
         check(server.call("POST", path, b"{", key=PROVIDER), 422, "malformed-json")
         check(server.call("POST", f"/v1/leases/{ZERO}/usage", {}, key=PROVIDER), 404, "unknown-lease")
 
@@ -376,8 +387,8 @@ class TestLeases:
         server.twin.seal()
         lease = server.call("GET", "/v1/leases").json()["leases"][0]["lease"]
         path = f"/v1/leases/{lease}"
-        answer = server.call("POST", f"{path}/usage", usage(5_000, last=True), key=PROVIDER)
-        assert answer.json() == {"receipt": None}
+        answer = server.call("POST", f"{path}/usage", usage(server, lease, 5_000, last=True), key=PROVIDER)
+        assert answer.json() == {"receipt": None, "lines": 1}
         check(server.call("GET", f"{path}/usage", key=PROVIDER), 403, "not-yours")
         pending = server.call("GET", f"{path}/usage", key=BUYER).json()["usage"]
         assert (pending["milliseconds"], pending["last"]) == (5_000, True)
@@ -385,7 +396,7 @@ class TestLeases:
         receipt = UsageReceipt(
             lease=LeaseId(from_text(lease, 32)),
             milliseconds=5_000,
-            evidence=a_digest("evidence"),
+            evidence=Digest(from_text(pending["evidence"], 32)),
             last=True,
         )
         plain = {"milliseconds": 5_000, "evidence": text(receipt.evidence), "last": True}
@@ -395,6 +406,38 @@ class TestLeases:
         assert server.call("POST", f"{path}/receipts", good).status_code == 201
         check(server.call("POST", f"{path}/receipts", plain), 422, "missing-key")
         assert server.call("GET", path).json()["receipt"] == good
+
+    def test_a_line_is_proven_to_the_root_that_the_chain_shows(self, server: NodeServer, offer: str) -> None:
+        _, lease = opened(server)
+        path = f"/v1/leases/{lease}/usage"
+        for milliseconds in (2_000, 4_000, 6_000):
+            server.call("POST", path, usage(server, lease, milliseconds), key=PROVIDER)
+        check(server.call("GET", f"{path}/proof?line=1"), 409, "line-not-settled")
+        server.call("POST", path, usage(server, lease, 8_000, last=True), key=PROVIDER)
+        server.twin.mine()
+        server.twin.seal()
+        shown = server.call("GET", f"{path}/lines").json()
+        assert [one["milliseconds"] for one in shown["lines"]] == [2_000, 4_000, 6_000, 8_000]
+        (event,) = server.twin.books.queries.settlements(LeaseId(from_text(lease, 32)))
+        for line in shown["lines"]:
+            plain = server.call("GET", f"{path}/proof?line={line['sequence']}").json()
+            settled = settled_line_from_plain(plain)
+            assert settled.proof.line.milliseconds == line["milliseconds"]
+            assert settled.proof.root(keccak) == event.event.evidence  # type: ignore[union-attr]
+            assert settled.transaction == event.transaction
+
+    def test_lines_are_shown_in_pages(self, server: NodeServer, offer: str) -> None:
+        _, lease = opened(server)
+        path = f"/v1/leases/{lease}/usage"
+        assert server.call("GET", f"{path}/lines").json() == {"lease": lease, "held": 0, "lines": []}
+        for milliseconds in (2_000, 4_000, 6_000):
+            server.call("POST", path, usage(server, lease, milliseconds), key=PROVIDER)
+        page = server.call("GET", f"{path}/lines?first=1&limit=1").json()
+        assert ([one["sequence"] for one in page["lines"]], page["held"]) == ([1], 3)
+        check(server.call("GET", f"{path}/lines?limit=0"), 422, "malformed-request")
+        check(server.call("GET", f"{path}/proof?line=3"), 422, "unknown-line")
+        check(server.call("GET", f"/v1/leases/{ZERO}/usage/lines"), 404, "unknown-lease")
+        check(server.call("GET", f"/v1/leases/{ZERO}/usage/proof?line=0"), 404, "unknown-lease")
 
     def test_the_agents_word_ends_the_job_with_its_outputs(self, server: NodeServer, offer: str) -> None:
         job, lease = opened(server)

@@ -10,7 +10,7 @@ from ledger.chain.typed_data import receipt_digest
 from ledger.market.bid import SignedBid
 from ledger.market.errors import LostRace, MarketError
 from ledger.market.facts import JobPhase
-from ledger.market.identity import Digest, LeaseId
+from ledger.market.identity import NO_DIGEST, Digest, LeaseId
 from ledger.market.instructions import ContinueLease, Instruction, SettleReceipt
 from ledger.market.lease import ClosedBecause
 from ledger.market.lifecycle import LeaseState
@@ -74,7 +74,7 @@ def submitted(node: NodeTwin, lease: LeaseId) -> LeaseRow:
 
 
 def signed(lease: LeaseId, milliseconds: int, *, last: bool = True, key: LocalKey = BUYER) -> SignedReceipt:
-    receipt = UsageReceipt(lease=lease, milliseconds=milliseconds, evidence=a_digest("evidence"), last=last)
+    receipt = UsageReceipt(lease=lease, milliseconds=milliseconds, evidence=NO_DIGEST, last=last)
     return SignedReceipt(receipt=receipt, signature=key.sign(receipt_digest(DOMAIN, receipt)))
 
 

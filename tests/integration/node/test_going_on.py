@@ -8,7 +8,7 @@ from ledger.chain.keys import LocalKey
 from ledger.chain.typed_data import receipt_digest
 from ledger.market.errors import LostRace, Rejected
 from ledger.market.facts import JobPhase
-from ledger.market.identity import Digest, LeaseId
+from ledger.market.identity import NO_DIGEST, Digest, LeaseId
 from ledger.market.instructions import ContinueLease
 from ledger.market.job import Gang, Job
 from ledger.market.lease import ClosedBecause
@@ -165,7 +165,7 @@ def test_where_the_node_is_not_the_signer_the_last_receipt_comes_with_the_bid(no
 
 
 def last_receipt(lease: LeaseId, milliseconds: int, signer: LocalKey) -> SignedReceipt:
-    receipt = UsageReceipt(lease=lease, milliseconds=milliseconds, evidence=a_digest("evidence"), last=True)
+    receipt = UsageReceipt(lease=lease, milliseconds=milliseconds, evidence=NO_DIGEST, last=True)
     return SignedReceipt(receipt=receipt, signature=signer.sign(receipt_digest(DOMAIN, receipt)))
 
 

@@ -31,7 +31,7 @@ class Blocks:
             raise LostRace("no-block", "There is no such block.", "Look again.")
         return chain[which]
 
-    def logs(self, first: int, last: int) -> Sequence[Logged]:
+    def logs_at_once(self, first: int, last: int) -> Sequence[Logged]:
         return [event for one in self.blocks[first - 1 : last] for event in one.events]
 
     def logs_of(self, block_hash: bytes) -> Sequence[Logged]:

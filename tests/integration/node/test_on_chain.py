@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +16,8 @@ from ledger.chain.outbox import Outbox
 from ledger.chain.typed_data import bid_id, commitment, offer_id
 from ledger.market.bid import SignedBid
 from ledger.market.demand import demanded, wanted
-from ledger.market.facts import JobPhase, JobReported, UsageReported
-from ledger.market.identity import NO_DIGEST, BidId, Digest, LeaseId, OfferId
+from ledger.market.facts import JobPhase, JobReported
+from ledger.market.identity import BidId, Digest, LeaseId, OfferId
 from ledger.market.instructions import CommitResult, OpenClaim, RegisterOffer, RevealResult
 from ledger.market.job import Gang, Job
 from ledger.market.lease import ClosedBecause
@@ -38,6 +37,7 @@ from node.trading.unstaking import Unstaking
 from node.trading.venue import Venue
 from tests.factories import HOUR, a_bid, a_digest, a_job
 from tests.fakes.chain_grid import BUYER, MONEY, NODE, PROVIDER, Grid, served_grid
+from tests.fakes.usage_reports import next_line
 
 RIVAL, THIRD = (LocalKey(sha256(name).digest()) for name in (b"rival", b"third"))
 SALT = Digest(a_digest("salt"))
@@ -46,9 +46,9 @@ SALT = Digest(a_digest("salt"))
 class Core:
     """What `assemble` puts together, stepped by hand on a grid whose clock is in the test's hand."""
 
-    def __init__(self, grid: Grid, path: Path) -> None:
+    def __init__(self, grid: Grid, books_url: str) -> None:
         self.grid = grid
-        self.books = open_books(str(path / "books.sqlite3"))
+        self.books = open_books(books_url)
         client, domain = grid.client, grid.client.domain()
         venue = Venue(domain=domain, address=NODE.address, policy=client.policy())
         self.venue, self.presence = venue, Presence(self.now, 10**6, 10**6)
@@ -131,15 +131,7 @@ class Core:
         return row
 
     def used(self, lease: LeaseId, milliseconds: int, *, last: bool = False) -> None:
-        fact = UsageReported(
-            lease=lease,
-            milliseconds=milliseconds,
-            cpu_ns=0,
-            peak_bytes=0,
-            evidence=NO_DIGEST,
-            last=last,
-            at=self.now,
-        )
+        fact = next_line(self.books.queries, lease, milliseconds, last=last, at=self.now)
         self.settlement.report(fact)
 
     def running(self, lease: LeaseId) -> None:
@@ -168,8 +160,8 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
 
 
 @pytest.fixture
-def core(grid: Grid, tmp_path: Path) -> Iterator[Core]:
-    core = Core(grid, tmp_path)
+def core(grid: Grid, grid_books_url: str) -> Iterator[Core]:
+    core = Core(grid, grid_books_url)
     core.follow()
     yield core
     core.books.close()

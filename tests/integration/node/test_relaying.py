@@ -1,6 +1,5 @@
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,8 +30,8 @@ def chain() -> ModelChain:
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[Books]:
-    with open_books(str(tmp_path / "books.sqlite3")) as books:
+def books(grid_books_url: str) -> Iterator[Books]:
+    with open_books(grid_books_url) as books:
         yield books
 
 

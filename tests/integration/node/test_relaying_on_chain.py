@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
@@ -30,8 +29,8 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[Books]:
-    with open_books(str(tmp_path / "books.sqlite3")) as books:
+def books(grid_books_url: str) -> Iterator[Books]:
+    with open_books(grid_books_url) as books:
         yield books
 
 

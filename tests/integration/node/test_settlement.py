@@ -1,18 +1,25 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from ledger.chain.keys import LocalKey
 from ledger.chain.outcomes import Outcome
 from ledger.chain.signatures import recover
-from ledger.chain.typed_data import receipt_digest
+from ledger.chain.typed_data import keccak, receipt_digest
 from ledger.market.errors import LostRace, Rejected
-from ledger.market.identity import LeaseId
+from ledger.market.facts import UsageReported
+from ledger.market.identity import NO_DIGEST, Digest, LeaseId
 from ledger.market.instructions import CloseLease, SettleReceipt
 from ledger.market.lease import ClosedBecause
 from ledger.market.lifecycle import LeaseState
 from ledger.market.outbox import IntentState, TxIntent
 from ledger.market.policy import EMBEDDED
 from ledger.market.receipt import SignedReceipt, UsageReceipt
+from ledger.market.usage_tree import prove
 from node.trading.settlement import INTERIM_SECONDS
+from node.trading.usage_lines import UsageLines, line_of
 from node.trading.wishing import MARGIN_SECONDS, REPEAT_SECONDS
 from tests.factories import a_digest, a_job, an_address
 from tests.fakes.node_twin import BUYER, DOMAIN, LOST_AFTER, NODE, OTHER, NodeTwin
@@ -44,9 +51,20 @@ def wishes(node: NodeTwin) -> list[TxIntent]:
     return node.books.outbox(DOMAIN.market).pending(100)
 
 
-def signed(lease: LeaseId, milliseconds: int, *, last: bool = False, key: LocalKey = BUYER) -> SignedReceipt:
-    receipt = UsageReceipt(lease=lease, milliseconds=milliseconds, evidence=a_digest("evidence"), last=last)
+def signed(
+    lease: LeaseId,
+    milliseconds: int,
+    *,
+    last: bool = False,
+    key: LocalKey = BUYER,
+    evidence: Digest = NO_DIGEST,
+) -> SignedReceipt:
+    receipt = UsageReceipt(lease=lease, milliseconds=milliseconds, evidence=evidence, last=last)
     return SignedReceipt(receipt=receipt, signature=key.sign(receipt_digest(DOMAIN, receipt)))
+
+
+def root_of(lines: Sequence[UsageReported]) -> Digest:
+    return prove([line_of(line) for line in lines], 0, keccak).root(keccak)
 
 
 def test_a_report_within_its_bound_is_cosigned_and_not_yet_settled(node: NodeTwin, lease: LeaseId) -> None:
@@ -67,11 +85,77 @@ def test_a_report_beyond_its_bound_is_refused_and_not_kept(node: NodeTwin, lease
     assert node.lease(lease).usage is None
 
 
-def test_a_report_out_of_order_is_answered_with_the_better_receipt(node: NodeTwin, lease: LeaseId) -> None:
-    better = node.settlement.report(node.used(lease, 10_000))
-    assert node.settlement.report(node.used(lease, 9_000)) == better
-    assert node.settlement.report(node.used(lease, 10_000)) == better
+def test_a_line_that_comes_again_is_answered_with_the_better_receipt(node: NodeTwin, lease: LeaseId) -> None:
+    first = node.used(lease, 9_000)
+    node.settlement.report(first)
+    newest = node.used(lease, 10_000)
+    better = node.settlement.report(newest)
+    assert node.settlement.report(first) == better
+    assert node.settlement.report(newest) == better
     assert node.lease(lease).receipt == better
+    assert node.books.queries.usage_lines(lease) == [first, newest]
+
+
+def test_a_receipt_is_for_all_lines_up_to_its_own(node: NodeTwin, lease: LeaseId) -> None:
+    for seconds in (2, 4, 9):
+        receipt = node.settlement.report(node.used(lease, seconds * 1_000))
+        assert receipt is not None
+        assert receipt.receipt.evidence == root_of(node.books.queries.usage_lines(lease))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"sequence": 0}, {"sequence": 2}, {"evidence": a_digest("other")}, {"cpu_ns": 1}],
+    ids=["another in the place of one that is held", "one left out", "another root", "another content"],
+)
+def test_a_line_that_does_not_follow_those_that_are_held_is_refused(
+    node: NodeTwin, lease: LeaseId, change: dict[str, Any]
+) -> None:
+    node.settlement.report(node.used(lease, 5_000))
+    with pytest.raises(LostRace) as caught:
+        node.settlement.report(replace(node.used(lease, 6_000), **change))
+    assert (caught.value.code, caught.value.facts["held"]) == ("usage-lines-differ", 1)
+    assert len(node.books.queries.usage_lines(lease)) == 1
+
+
+def test_a_line_that_takes_time_back_is_refused(node: NodeTwin, lease: LeaseId) -> None:
+    node.settlement.report(node.used(lease, 5_000))
+    with pytest.raises(Rejected) as caught:
+        node.settlement.report(node.used(lease, 4_000))
+    assert caught.value.code == "usage-falls"
+
+
+def test_an_agent_that_names_no_line_is_refused(node: NodeTwin, lease: LeaseId) -> None:
+    with pytest.raises(Rejected) as caught:
+        node.settlement.report(replace(node.used(lease, 5_000), sequence=None))
+    assert caught.value.code == "missing-key"
+
+
+def test_lines_go_on_after_a_restart_of_the_node(node: NodeTwin, lease: LeaseId) -> None:
+    for seconds in (1, 2, 3):
+        node.settlement.report(node.used(lease, seconds * 1_000))
+    node.restart()
+    receipt = node.settlement.report(node.used(lease, 4_000))
+    assert receipt is not None
+    assert receipt.receipt.evidence == root_of(node.books.queries.usage_lines(lease))
+
+
+def test_a_line_that_was_checked_and_not_kept_leaves_its_place(node: NodeTwin, lease: LeaseId) -> None:
+    lines, row = UsageLines(), node.lease(lease)
+    for seconds in (5, 6):
+        with node.books.transaction() as unit:
+            lines.check_next(unit.queries, row, node.used(lease, seconds * 1_000))
+    with pytest.raises(LostRace):
+        lines.check_next(node.books.queries, row, replace(node.used(lease, 7_000), sequence=1))
+
+
+def test_what_the_node_ends_by_itself_keeps_the_lines_of_the_agent(node: NodeTwin, lease: LeaseId) -> None:
+    node.settlement.report(node.used(lease, 5_000))
+    node.settlement.give_up(lease, node.now)
+    row = node.lease(lease)
+    assert row.receipt is not None
+    assert row.receipt.receipt.last
+    assert row.receipt.receipt.evidence == root_of(node.books.queries.usage_lines(lease))
 
 
 def test_a_last_report_never_takes_back_what_was_agreed(node: NodeTwin, lease: LeaseId) -> None:
@@ -129,7 +213,9 @@ def test_another_signer_is_waited_for_and_its_receipt_taken(node: NodeTwin, fore
     assert node.settlement.report(node.used(foreign, 5_000, last=True)) is None
     assert wishes(node) == []
 
-    receipt = signed(foreign, 5_000, last=True)
+    shown = node.lease(foreign).usage
+    assert shown is not None
+    receipt = signed(foreign, 5_000, last=True, evidence=shown.evidence)
     node.settlement.accept(receipt, node.now)
     node.settlement.accept(receipt, node.now)
 
@@ -145,6 +231,25 @@ def test_a_receipt_of_a_stranger_or_beyond_the_bound_is_refused(node: NodeTwin, 
         node.settlement.accept(signed(foreign, 15_001), node.now)
     assert caught.value.code == "usage-beyond-bound"
     assert node.lease(foreign).receipt is None
+
+
+def test_a_receipt_over_lines_that_nobody_reported_is_refused(node: NodeTwin, foreign: LeaseId) -> None:
+    node.settlement.report(node.used(foreign, 5_000))
+    with pytest.raises(Rejected) as caught:
+        node.settlement.accept(signed(foreign, 5_000, evidence=a_digest("other")), node.now)
+    assert caught.value.code == "unknown-evidence"
+
+
+def test_a_last_line_beyond_a_termination_is_signed_up_to_the_end(node: NodeTwin, lease: LeaseId) -> None:
+    node.now += 20
+    line = node.used(lease, 20_000, last=True)
+    with node.books.transaction() as unit:
+        unit.record(line)
+    node.pending += node.model.terminate(BUYER.address, node.lease(lease).terms, node.now - 5)
+    node.seal()
+    receipt = node.settlement.report(line)
+    assert receipt is not None
+    assert (receipt.receipt.milliseconds, receipt.receipt.evidence) == (15_000, line.evidence)
 
 
 def test_a_silent_agents_lease_ends_at_what_was_reported(node: NodeTwin, lease: LeaseId) -> None:

@@ -112,7 +112,7 @@ def test_init_writes_what_is_read_back(tmp_path: Path) -> None:
     key = init_provider(tmp_path / "p", a_new_provider(), "secret", b"\x01" * 32)
     settings = read_settings(tmp_path / "p")
     assert (settings.domain, settings.limits.cpu, settings.market.chain_id) == ("lab/berlin", 1_000, 7)
-    assert open_key(tmp_path / "p", "secret").address == key.address
+    assert open_key(tmp_path / "p", lambda: "secret").address == key.address
     with pytest.raises(Rejected, match="exists"):
         init_provider(tmp_path / "p", a_new_provider(), "secret", b"\x02" * 32)
 

@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,8 @@ SENDER = an_address("sender")
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[Books]:
-    with open_books(str(tmp_path / "books.sqlite3")) as books:
+def books(books_url: str) -> Iterator[Books]:
+    with open_books(books_url) as books:
         yield books
 
 

@@ -1,13 +1,17 @@
 """The books on a real file: one moment for readers, all or nothing for the writer, every fact once."""
 
-import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import select
 
 from ledger.books.books import Books, open_books
+from ledger.books.tables import JobRecord
+from ledger.market.delegation import Role
 from ledger.market.errors import Broken, Rejected, Unavailable
 from ledger.market.events import BidSkipped, EpochBumped, OfferCancelled
 from ledger.market.facts import (
@@ -18,6 +22,7 @@ from ledger.market.facts import (
     JobReported,
     OutputFile,
     PlanFailed,
+    UsageReported,
 )
 from ledger.market.identity import BidId, LeaseId, OfferId
 from ledger.market.lease import ClosedBecause
@@ -26,7 +31,8 @@ from ledger.market.money import escrow_for
 from ledger.market.outbox import IntentState
 from ledger.market.reasons import SkipReason
 from ledger.market.resource import Quantities
-from tests.factories import NOW, a_bid, a_digest
+from tests.books_url import tamper
+from tests.factories import NOW, a_bid, a_digest, an_address
 from tests.fakes.small_market import (
     BUYER,
     GENESIS,
@@ -46,8 +52,8 @@ LEASE = lease_id("digits")
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[Books]:
-    with open_books(str(tmp_path / "node.db")) as opened:
+def books(books_url: str) -> Iterator[Books]:
+    with open_books(books_url) as opened:
         yield opened
 
 
@@ -220,13 +226,11 @@ def test_documents_wishes_and_the_cursor_come_back(books: Books, market: SmallMa
     assert books.queries.cursor() == (head, (GENESIS, head))
 
 
-def test_the_journal_cannot_be_changed_or_shortened(books: Books, tmp_path: Path) -> None:
+@pytest.mark.parametrize("statement", ["UPDATE journal SET at = 0", "DELETE FROM journal"])
+def test_the_journal_cannot_be_changed_or_shortened(books: Books, books_url: str, statement: str) -> None:
     record(books, accepted("digits"))
-    with sqlite3.connect(tmp_path / "node.db") as raw:
-        for statement in ("UPDATE journal SET at = 0", "DELETE FROM journal"):
-            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-                raw.execute(statement)
-    raw.close()
+    with pytest.raises(DBAPIError, match="append-only"):
+        tamper(books_url, statement)
 
 
 def test_unopened_orders_are_reserved_at_their_limits(books: Books, market: SmallMarket) -> None:
@@ -347,19 +351,16 @@ def test_a_lease_opened_by_somebody_else_with_our_bid_belongs_to_the_job(
     assert state_of(books) is JobState.STARTING
 
 
-def test_an_event_that_contradicts_the_books_is_broken(books: Books, market: SmallMarket) -> None:
+def test_an_event_that_contradicts_the_books_is_broken(
+    books: Books, market: SmallMarket, tmp_path: Path
+) -> None:
     opened(books, market)
     market.settle(LEASE, 1_000)
     orphan = market.seal()
-    stranger = open_books(str(Path(books_path(books)).with_name("stranger.db")))
+    stranger = open_books(str(tmp_path / "stranger.db"))
     with stranger, pytest.raises(Broken) as refused:
         record(stranger, orphan)
     assert refused.value.code in ("unknown-lease", "negative-balance")
-
-
-def books_path(books: Books) -> str:
-    with books.reading() as session:
-        return str(session.get_bind().engine.url.database)
 
 
 @pytest.mark.parametrize(
@@ -399,6 +400,34 @@ def test_amounts_beyond_64_bits_stay_exact(books: Books, market: SmallMarket) ->
     assert books.queries.balance(BUYER) == (1 << 88) - 1
 
 
+def test_times_beyond_32_bits_stay_exact(books: Books, market: SmallMarket) -> None:
+    latest = (1 << 40) - 1
+    market.delegate(an_address("laptop"), Role.SPEND, 1 << 100, until=latest)
+    record(books, market.blocks[0], market.seal())
+    (known,) = books.queries.delegations(BUYER)
+    assert (known.until, known.allowance) == (latest, 1 << 100)
+
+
+def test_what_an_agent_writes_may_hold_any_character(books: Books, market: SmallMarket) -> None:
+    opened(books, market)
+    report = reported(JobPhase.FAILED, code="odd", cause="null \0 and 灯")
+    record(books, report)
+    row = books.queries.lease(LEASE)
+    assert row is not None
+    assert row.cause == "null \N{REPLACEMENT CHARACTER} and 灯"
+    assert [fact for _, fact in books.queries.facts()][-1] == report, "the journal keeps what was said"
+
+
+def test_a_reader_sees_one_moment_however_long_it_reads(books: Books) -> None:
+    record(books, accepted("before"))
+    with books.reading() as session:
+        query = select(JobRecord.job)
+        seen = session.exec(query).all()
+        record(books, accepted("meanwhile"))
+        assert session.exec(query).all() == seen == [job_id("before")]
+    assert len(books.queries.jobs()) == 2
+
+
 def test_skips_are_listed_for_explorers(books: Books, market: SmallMarket) -> None:
     market.log(BidSkipped(bid=bid_id("digits", 0), reason=SkipReason.FUNDS))
     record(books, market.blocks[0], market.seal())
@@ -425,3 +454,61 @@ def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable) as refused:
         open_books(str(tmp_path / "file" / "node.db"))
     assert refused.value.code == "books-unavailable"
+
+
+def a_line_of_usage(sequence: int | None, milliseconds: int = 1_000, *, last: bool = False) -> UsageReported:
+    fact = used_for("digits", milliseconds, last=last)
+    return replace(fact, sequence=sequence, evidence=a_digest(f"root {sequence} {milliseconds}"))
+
+
+@pytest.fixture
+def leased(books: Books, market: SmallMarket) -> LeaseId:
+    """A lease that is open."""
+    opened(books, market)
+    return LEASE
+
+
+def test_usage_lines_are_read_in_their_order_and_each_is_kept_once(books: Books, leased: LeaseId) -> None:
+    lines = [a_line_of_usage(0), a_line_of_usage(1), a_line_of_usage(2, 2_000)]
+    record(books, *lines, lines[0], lines[2])
+    queries = books.queries
+    assert queries.usage_lines(leased) == lines
+    assert queries.usage_lines(leased, 1, 1) == lines[1:2]
+    assert queries.usage_lines(leased, 3) == []
+    assert queries.is_evidence(leased, lines[1].evidence)
+    assert not queries.is_evidence(leased, a_digest("other"))
+
+
+def test_a_lease_shows_its_newest_line_also_where_it_says_no_more(books: Books, leased: LeaseId) -> None:
+    record(books, a_line_of_usage(0, 3_000), a_line_of_usage(1, 3_000), a_line_of_usage(2, 2_000, last=True))
+    row = books.queries.lease(leased)
+    assert row is not None
+    assert row.usage == a_line_of_usage(2, 2_000, last=True)
+
+
+def test_what_an_earlier_release_reported_is_no_line(books: Books, leased: LeaseId) -> None:
+    record(books, a_line_of_usage(None, 3_000), a_line_of_usage(None, 2_000), a_line_of_usage(0, 4_000))
+    assert books.queries.usage_lines(leased) == [a_line_of_usage(0, 4_000)]
+    assert len(books.queries.usage(leased)) == 3
+    assert books.queries.is_evidence(leased, a_line_of_usage(None, 3_000).evidence)
+
+
+def test_of_two_receipts_for_the_same_time_the_later_counts(books: Books, leased: LeaseId) -> None:
+    first, second = cosigned("digits", 1_000), cosigned("digits", 1_000)
+    receipt = replace(second.signed.receipt, evidence=a_digest("more lines"))
+    second = replace(second, signed=replace(second.signed, receipt=receipt))
+    record(books, first, second, second)
+    row = books.queries.lease(leased)
+    assert row is not None
+    assert row.receipt == second.signed
+
+
+def test_payments_are_read_with_their_roots_until_they_are_rewound(
+    books: Books, market: SmallMarket, leased: LeaseId
+) -> None:
+    market.settle(leased, 1_000)
+    record(books, market.seal())
+    (settled,) = books.queries.settlements(leased)
+    assert settled.name == "UsageSettled"
+    record(books, market.rewind(1))
+    assert books.queries.settlements(leased) == []

@@ -1,13 +1,13 @@
 """The chain's door against the real contract on the embedded chain, over its JSON-RPC."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from itertools import count
-from pathlib import Path
 
 import pytest
+from web3.types import FilterParams, LogReceipt
 
 from ledger.books.books import open_books
 from ledger.chain.audit import Finding, audit
@@ -18,7 +18,7 @@ from ledger.chain.keys import LocalKey
 from ledger.chain.outbox import Outbox, OutboxPolicy
 from ledger.chain.typed_data import offer_id
 from ledger.chain.wallet import Patience, wait_for
-from ledger.market.errors import Broken, Rejected, Unavailable
+from ledger.market.errors import Broken, LostRace, Rejected, Unavailable
 from ledger.market.events import (
     Deposited,
     LeaseClosed,
@@ -220,18 +220,18 @@ def test_the_outbox_registers_matches_and_settles(grid: Grid) -> None:
 
 
 def test_books_on_disk_carry_a_wish_over_a_restart(
-    grid: Grid, registered: RegisterOffer, tmp_path: Path
+    grid: Grid, registered: RegisterOffer, grid_books_url: str
 ) -> None:
     """The first process stores its transaction and dies before it sends; the second one sends it."""
     at, wish = int(grid.clock.now), grid.open(registered)
-    with open_books(str(tmp_path / "books.sqlite3")) as books:
+    with open_books(grid_books_url) as books:
         with books.transaction() as unit:
             unit.wish("open", wish, at)
         silent = SilentClient(grid.client._rpc.url, grid.client.market)
         with pytest.raises(Unavailable):
             Outbox(books.outbox(NODE.address), silent, NODE).step(at)
         silent.close()
-    with open_books(str(tmp_path / "books.sqlite3")) as books:
+    with open_books(grid_books_url) as books:
         store = books.outbox(NODE.address)
         [stored] = store.attempts_in_flight()
         node = Outbox(store, grid.client, NODE)
@@ -318,6 +318,44 @@ def test_following_from_the_first_block_gives_every_event_once(grid: Grid) -> No
     assert follower.poll(cursor).facts == ()
 
 
+class Behind(MarketClient):
+    """A node that has a block's header and not yet its logs."""
+
+    def _find(self, wanted: FilterParams) -> Sequence[LogReceipt]:
+        return ()
+
+
+def test_logs_that_a_node_does_not_have_yet_are_not_taken_for_none(grid: Grid) -> None:
+    grid.send(BUYER, deposit(grid.client.market, 3))
+    client = Behind(grid.client._rpc.url, grid.client.market)
+    head = client.block("latest")
+    with pytest.raises(LostRace) as lost:
+        client.logs_of(head.hash)
+    grid.seal()
+    assert client.logs_of(client.block("latest").hash) == []
+    client.close()
+    assert lost.value.code == "not-on-chain"
+
+
+class Strict(MarketClient):
+    """An endpoint that answers for three blocks at a time."""
+
+    def _find(self, wanted: FilterParams) -> Sequence[LogReceipt]:
+        if int(wanted["toBlock"]) - int(wanted["fromBlock"]) >= 3:
+            raise Rejected("rpc-refused", "The block range is too wide.", "Ask for less.")
+        return super()._find(wanted)
+
+
+def test_a_range_that_the_endpoint_finds_too_large_is_asked_for_in_pieces(grid: Grid) -> None:
+    client = Strict(grid.client._rpc.url, grid.client.market)
+    head = client.block("latest").number
+    found = client.logs(0, head)
+    with pytest.raises(Rejected):
+        client.logs_at_once(0, head)
+    client.close()
+    assert found == grid.client.logs(0, head) == grid.client.logs_at_once(0, head)
+
+
 def test_the_audit_rebuilds_the_market_from_events(grid: Grid) -> None:
     grid.send(BUYER, transfer(grid.client.token(), grid.client.market, 7))
     report = audit(grid.client, 0)
@@ -357,3 +395,26 @@ def test_the_audit_names_the_account_and_both_amounts(grid: Grid) -> None:
     assert not report.sound
     assert [finding.what for finding in report.findings] == ["token balance", "balance"]
     assert report.findings[1] == wrong
+
+
+def test_of_two_processes_that_send_from_one_account_the_newer_goes_on(
+    grid: Grid, registered: RegisterOffer, books_url: str
+) -> None:
+    at = int(grid.clock.now)
+    with open_books(books_url) as books:
+        older, newer = (Outbox(books.outbox(NODE.address), grid.client, NODE) for _ in range(2))
+        with books.transaction() as unit:
+            unit.wish("one", grid.open(registered), at)
+        older.step(at)
+        newer.step(at)
+        with books.transaction() as unit:
+            unit.wish("two", grid.open(registered), at)
+        grid.seal()
+        with pytest.raises(LostRace) as refusal:
+            older.step(at)
+        assert refusal.value.code == "outbox-superseded"
+        newer.step(at)
+        grid.seal()
+        newer.step(at)
+        store = books.outbox(NODE.address)
+        assert [intent.state for intent in store.intents([1, 2])] == [IntentState.DONE] * 2

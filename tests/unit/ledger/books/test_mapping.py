@@ -1,7 +1,7 @@
 """What is stored must come out as it went in, for every fact, event and instruction of the kernel."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, get_args
 
 import pytest
@@ -104,6 +104,13 @@ def test_a_damaged_record_is_broken_not_guessed(body: str) -> None:
     with pytest.raises(Broken) as refused:
         fact_from(body)
     assert refused.value.code == "unreadable-record"
+
+
+@given(st.from_type(facts.UsageReported))
+def test_a_report_of_usage_that_an_earlier_release_wrote_is_read(fact: facts.UsageReported) -> None:
+    plain = json.loads(dumps(fact))
+    del plain["sequence"]
+    assert fact_from(json.dumps(plain)) == replace(fact, sequence=None)
 
 
 def test_a_record_of_another_type_is_broken() -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.chain.follower import FollowCursor, Follower
-from ledger.market.errors import Broken, LostRace, Rejected
+from ledger.chain.log_ranges import RANGE_BLOCKS
+from ledger.market.errors import Broken, LostRace, MarketError, Rejected, Unavailable
 from ledger.market.events import BlockRef, Deposited, Logged
 from ledger.market.facts import ChainObserved, ChainRewound
 from tests.factories import an_address
@@ -29,6 +30,11 @@ class MemoryChain:
         self.events: dict[bytes, tuple[Logged, ...]] = {}
         self.calls = 0
         self.ambush: tuple[int, Callable[[], None]] | None = None
+        self.limit: int | None = None
+        self.refusal: MarketError = Rejected("rpc-refused", "Too many blocks.", "Ask for fewer.")
+        self.ranges: list[int] = []
+        self.lags = 0
+        """newest blocks that a second node behind the endpoint does not have; it answers all but the head"""
         self.append(0)
 
     def append(self, events: int) -> None:
@@ -68,12 +74,15 @@ class MemoryChain:
                 raise Rejected("rpc-refused", "No such tag.", "Use another.")
             return self.blocks[self.final]
         assert isinstance(which, int)
-        if which >= len(self.blocks):
+        if which >= len(self.blocks) - self.lags:
             raise LostRace("not-on-chain", "No such block.", "Look again.")
         return self.blocks[which]
 
-    def logs(self, first: int, last: int) -> list[Logged]:
+    def logs_at_once(self, first: int, last: int) -> list[Logged]:
         self._called()
+        self.ranges.append(last - first + 1)
+        if self.limit is not None and last - first + 1 > self.limit:
+            raise self.refusal
         return [one for block in self.blocks[first : last + 1] for one in self.events[block.hash]]
 
     def logs_of(self, block_hash: bytes) -> list[Logged]:
@@ -242,3 +251,113 @@ def test_blocks_without_events_are_no_facts() -> None:
     followed = follower.poll(cursor)
     assert [fact.block.number for fact in followed.facts if isinstance(fact, ChainObserved)] == [2]
     assert followed.cursor.block.number == 3
+
+
+def a_long_chain(blocks: int, events: int = 1) -> MemoryChain:
+    chain = MemoryChain()
+    for number in range(blocks):
+        chain.append(events if number % 50 == 0 else 0)
+    return chain
+
+
+@pytest.mark.parametrize("limit", [1, 7, 500])
+def test_a_range_that_is_too_large_is_halved_until_it_is_answered(limit: int) -> None:
+    chain = a_long_chain(1_500)
+    chain.limit = limit
+    books, follower = Books(Follower(chain).start(0)), Follower(chain)
+    while not books.follow(follower):
+        pass
+    assert books.events == chain.canonical()
+
+
+def test_what_was_found_too_large_is_not_asked_for_again_at_once() -> None:
+    """And it grows by a quarter, since some limits depend on what the range holds."""
+    chain = a_long_chain(1_500)
+    chain.limit = 200
+    books, follower = Books(Follower(chain).start(0)), Follower(chain)
+    books.follow(follower)
+    assert chain.ranges == [1_496, 748, 374, 187]
+    books.follow(follower)
+    assert chain.ranges[4:] == [234, 117]
+    chain.limit = None
+    while not books.follow(follower):
+        pass
+    assert chain.ranges[6:9] == [147, 184, 231]
+
+
+def test_a_range_that_takes_too_long_is_halved_for_the_next_time() -> None:
+    chain = a_long_chain(1_500)
+    chain.limit, chain.refusal = 800, Unavailable("rpc-unreachable", "Slow.", "Wait.", timed_out=True)
+    books, follower = Books(Follower(chain).start(0)), Follower(chain)
+    with pytest.raises(Unavailable):
+        books.follow(follower)
+    books.follow(follower)
+    assert chain.ranges == [1_496, 748]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Unavailable("rpc-unreachable", "Down.", "Wait.", timed_out=False),
+        Rejected("no-market", "Wrong.", "Look."),
+    ],
+)
+def test_another_failure_is_no_reason_to_ask_for_less(refusal: MarketError) -> None:
+    chain = a_long_chain(1_500)
+    chain.limit, chain.refusal = 800, refusal
+    books, follower = Books(Follower(chain).start(0)), Follower(chain)
+    with pytest.raises(MarketError):
+        books.follow(follower)
+    chain.limit = None
+    books.follow(follower)
+    assert chain.ranges == [1_496, 1_496]
+
+
+def test_a_single_block_that_is_refused_is_told() -> None:
+    chain = a_long_chain(100)
+    chain.limit = 0
+    with pytest.raises(Rejected) as refusal:
+        Books(Follower(chain).start(0)).follow(Follower(chain))
+    assert refusal.value.code == "rpc-refused"
+
+
+def test_no_range_is_larger_than_the_largest() -> None:
+    chain = a_long_chain(RANGE_BLOCKS + 500, events=0)
+    books, follower = Books(Follower(chain).start(0)), Follower(chain)
+    while not books.follow(follower):
+        pass
+    assert max(chain.ranges) == RANGE_BLOCKS
+
+
+@pytest.mark.parametrize("lags", [1, 3, 8, 30])
+def test_a_node_behind_the_endpoint_that_lags_is_no_reorganisation(lags: int) -> None:
+    """However far: behind the followed tail too."""
+    chain = MemoryChain()
+    follower = Follower(chain)
+    books = Books(follower.start(0))
+    for _ in range(20):
+        chain.append(1)
+        books.catch_up(follower)
+    chain.lags = lags
+    books.follow(follower)
+    assert (books.rewinds, len(books.events)) == (0, 20)
+    chain.lags = 0
+    chain.append(1)
+    books.catch_up(follower)
+    assert books.events == chain.canonical()
+
+
+def test_a_head_far_behind_what_was_followed_is_no_reorganisation() -> None:
+    chain = MemoryChain()
+    follower = Follower(chain)
+    books = Books(follower.start(0))
+    for _ in range(20):
+        chain.append(1)
+    books.catch_up(follower)
+    ahead, chain.blocks = chain.blocks[3:], chain.blocks[:3]
+    chain.final = 2
+    assert books.follow(follower)
+    assert books.rewinds == 0
+    chain.blocks += ahead
+    books.catch_up(follower)
+    assert books.events == chain.canonical()

@@ -1,5 +1,9 @@
+import copy
 import json
+import pickle
 import stat
+import traceback
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,6 +15,7 @@ from hypothesis import strategies as st
 from ledger.chain.keys import (
     LocalKey,
     UnsignedTransaction,
+    change_password,
     create_keystore,
     open_keystore,
     unsigned_of,
@@ -54,6 +59,26 @@ def test_a_key_shows_its_address_alone() -> None:
     assert SECRET.hex() not in shown
 
 
+@pytest.mark.parametrize("written", [pickle.dumps, copy.copy, copy.deepcopy, json.dumps])
+def test_a_key_is_neither_copied_nor_written_out(written: Callable[[object], object]) -> None:
+    with pytest.raises((Rejected, TypeError)) as refusal:
+        written(KEY)
+    assert SECRET.hex() not in str(refusal.value)
+
+
+def test_a_key_does_not_show_in_a_traceback_with_its_variables() -> None:
+    def failing(key: LocalKey) -> None:
+        key.sign(b"no digest")
+
+    with pytest.raises(Rejected) as refusal:
+        failing(KEY)
+    shown = traceback.TracebackException.from_exception(refusal.value, capture_locals=True).format()
+    text = "".join(shown)
+    assert KEY.address.hex() in text
+    assert SECRET.hex() not in text
+    assert repr(SECRET) not in text
+
+
 @pytest.mark.parametrize("secret", [bytes(32), ORDER.to_bytes(32, "big"), b"", bytes(31), bytes(33)])
 def test_a_secret_outside_the_curve_is_refused(secret: bytes) -> None:
     with pytest.raises(Rejected) as refusal:
@@ -92,6 +117,22 @@ def test_a_stored_key_opens_with_its_password(stored: Path) -> None:
 
 def test_another_password_is_refused(stored: Path) -> None:
     assert refusal_of(stored, "sesame open") == "wrong-password"
+
+
+def test_a_changed_password_opens_in_the_place_of_the_old_one(stored: Path) -> None:
+    assert change_password(stored, "open sesame", "another").address == KEY.address
+    assert open_keystore(stored, "another").address == KEY.address
+    assert refusal_of(stored) == "wrong-password"
+    assert stat.S_IMODE(stored.stat().st_mode) == 0o600
+    assert [file.name for file in stored.parent.iterdir()] == ["wallet.json"]
+
+
+def test_a_password_is_changed_by_who_knows_it(stored: Path) -> None:
+    before = stored.read_bytes()
+    with pytest.raises(Rejected) as refusal:
+        change_password(stored, "sesame open", "another")
+    assert refusal.value.code == "wrong-password"
+    assert stored.read_bytes() == before
 
 
 def test_a_stored_key_is_never_overwritten(stored: Path) -> None:

@@ -1,435 +1,37 @@
 """The outbox against a chain in memory, with a crash possible on either side of every commit and send."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from hashlib import sha256
-from typing import Literal
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.chain.calls import Call, market_call
-from ledger.chain.client import Fees, MinedReceipt
-from ledger.chain.keys import LocalKey, unsigned_of
-from ledger.chain.outbox import Outbox, OutboxPolicy
-from ledger.chain.outcomes import Outcome
-from ledger.chain.typed_data import Domain, bid_id, keccak, offer_id
-from ledger.market.bid import SignedBid
-from ledger.market.errors import LostRace, Rejected, Unavailable
-from ledger.market.events import (
-    BidSkipped,
-    BlockRef,
-    ClaimDecided,
-    LeaseClosed,
-    LeaseOpened,
-    LeaseTerminated,
-    MarketEvent,
-    OfferCancelled,
-    OfferRegistered,
-    ReceiptSkipped,
-    ReplicasDecided,
-    ResultCommitted,
-    ResultRevealed,
-    Unstaked,
-    UsageSettled,
-)
-from ledger.market.identity import NO_DIGEST, Address, BidId, LeaseId, OfferId
-from ledger.market.instructions import (
-    CancelOffer,
-    CloseLease,
-    CommitResult,
-    DecideReplicas,
-    FinalizeClaim,
-    FinishUnstake,
-    GangMember,
-    Instruction,
-    OpenGang,
-    OpenLease,
-    RegisterOffer,
-    ReleaseLease,
-    RevealResult,
-    SettleReceipt,
-    TerminateLease,
-)
-from ledger.market.lease import ClaimDecidedBy, ClosedBecause
-from ledger.market.outbox import IntentState, TxAttempt
-from ledger.market.reasons import SkipReason
-from ledger.market.receipt import SignedReceipt, UsageReceipt
-from tests.factories import a_bid, a_digest, an_address, an_offer, some_terms
-from tests.fakes.outbox_store import MemoryStore
-
-KEY = LocalKey(sha256(b"node").digest())
-MARKET, JURY = an_address("market"), an_address("jury")
-DOMAIN = Domain(chain_id=7, market=MARKET)
-GWEI = 10**9
-DONE, FAILED, PENDING, SENT = IntentState.DONE, IntentState.FAILED, IntentState.PENDING, IntentState.SENT
-
-
-class Killed(BaseException):
-    """The process ends here; nothing may catch it."""
-
-
-class CrashingStore(MemoryStore):
-    """A store, or the road to the chain, at which the process dies at the next matching point."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.dies_at = ""
-
-    def reach(self, point: str) -> None:
-        if self.dies_at == point:
-            self.dies_at = ""
-            raise Killed(point)
-
-    def record_attempt(self, attempt: TxAttempt) -> None:
-        self.reach("before record")
-        super().record_attempt(attempt)
-        self.reach("after record")
-
-    def settle_attempt(self, nonce: int, outcomes: Sequence[Outcome]) -> None:
-        self.reach("before settle")
-        super().settle_attempt(nonce, outcomes)
-        self.reach("after settle")
-
-
-POINTS = ["before record", "after record", "after send", "before settle", "after settle"]
-
-
-@dataclass
-class MemoryChain:
-    """One account's transactions: a pool by nonce, blocks of raw bytes, and the contract's idempotence."""
-
-    store: CrashingStore
-    market: Address = MARKET
-    pool: dict[int, bytes] = field(default_factory=dict)
-    blocks: list[list[bytes]] = field(default_factory=lambda: [[]])
-    base_fee: int = GWEI
-    down: bool = False
-    coin: bool = True
-    refuses: Callable[[Instruction], str] = lambda _: ""
-    reverts: Callable[[Sequence[Instruction]], bool] = lambda _: False
-    forks: int = 0
-
-    def domain(self) -> Domain:
-        return DOMAIN
-
-    def jury(self) -> Address:
-        return JURY
-
-    def block(self, which: int | Literal["latest"]) -> BlockRef:
-        self._up()
-        number = len(self.blocks) - 1 if which == "latest" else which
-        return BlockRef(number=number, hash=b"%32d" % (number + 1000 * self.forks), parent=bytes(32), at=0)
-
-    def transaction_count(self, account: Address, which: int | Literal["latest"]) -> int:
-        self._up()
-        assert account == KEY.address
-        last = len(self.blocks) - 1 if which == "latest" else which
-        return sum(map(len, self.blocks[: last + 1]))
-
-    def fees(self) -> Fees:
-        self._up()
-        return Fees(max_fee=2 * self.base_fee, tip=1)
-
-    def simulate(self, call: Call, sender: Address) -> None:
-        self._up()
-        wish = next(
-            one.instruction for one in self.store.all.values() if call_of(one.instruction) == call.data
-        )
-        if reason := self.refuses(wish):
-            raise Rejected("reverted", reason, "Look.", reason=reason)
-
-    def send_raw(self, raw: bytes) -> bytes:
-        self._up()
-        assert any(attempt.raw == raw for attempt in self.store.recorded), "sent before it was stored"
-        fields = unsigned_of(raw)
-        if not self.coin:
-            raise Rejected("no-coin-for-gas", "No coin.", "Run bingwang wallet faucet.")
-        if fields.nonce < self.transaction_count(KEY.address, "latest"):
-            raise LostRace("nonce-too-low", "Used.", "Look.")
-        if fields.max_fee < self.base_fee:
-            raise LostRace("underpriced", "Too low.", "More.")
-        known = self.pool.get(fields.nonce)
-        if known not in (None, raw) and fields.max_fee * 10 < fee_of(known) * 11:
-            raise LostRace("underpriced", "Replacement.", "More.")
-        self.pool[fields.nonce] = raw
-        self.store.reach("after send")
-        return keccak(raw)
-
-    def receipt(self, transaction: bytes) -> MinedReceipt | None:
-        self._up()
-        for number, block in enumerate(self.blocks):
-            for raw in block:
-                if keccak(raw) == transaction:
-                    return self._receipt(raw, number)
-        return None
-
-    def mine(self) -> None:
-        block = []
-        nonce = self.transaction_count(KEY.address, "latest")
-        while nonce in self.pool:
-            block.append(self.pool.pop(nonce))
-            nonce += 1
-        self.blocks.append(block)
-
-    def reorg(self, depth: int) -> None:
-        """The last blocks give way to as many empty ones and one more; their transactions wait again."""
-        self.forks += 1
-        for _ in range(min(depth, len(self.blocks) - 1)):
-            for raw in self.blocks.pop():
-                self.pool[nonce_of(raw)] = raw
-        self.blocks += [[] for _ in range(depth + 1)]
-
-    def steal_nonce(self, serial: int) -> None:
-        """Somebody else who has the key sends a transaction, and it is mined at once."""
-        nonce = self.transaction_count(KEY.address, "latest")
-        self.pool.pop(nonce, None)
-        self.blocks.append([b"stranger %d %d" % (nonce, serial)])
-
-    def carried(self) -> list[int]:
-        """The intents of the mined transactions, in their order."""
-        attempts = {attempt.raw: attempt.intents for attempt in self.store.recorded}
-        return [one for block in self.blocks for raw in block for one in attempts.get(raw, ())]
-
-    def _receipt(self, raw: bytes, number: int) -> MinedReceipt:
-        wishes = self._wishes(raw)
-        earlier = [one for block in self.blocks for one in block]
-        done = [self._wishes(one) for one in earlier[: earlier.index(raw)]]
-        before = [wish for batch in done if not self.reverts(batch) for wish in batch]
-        succeeded = not self.reverts(wishes)
-        return MinedReceipt(
-            transaction=keccak(raw),
-            block=self.block(number),
-            succeeded=succeeded,
-            gas_used=1,
-            gas_price=1,
-            events=tuple(effect(wish, wish in before) for wish in wishes) if succeeded else (),
-        )
-
-    def _wishes(self, raw: bytes) -> list[Instruction]:
-        carried = (attempt.intents for attempt in self.store.recorded if attempt.raw == raw)
-        return [self.store.all[one].instruction for one in next(carried, ())]
-
-    def _up(self) -> None:
-        if self.down:
-            raise Unavailable("rpc-unreachable", "Down.", "Wait.")
-
-
-def nonce_of(raw: bytes) -> int:
-    return int(raw.split()[1]) if raw.startswith(b"stranger") else unsigned_of(raw).nonce
-
-
-def fee_of(raw: bytes) -> int:
-    return 2 * GWEI if raw.startswith(b"stranger") else unsigned_of(raw).max_fee
-
-
-def call_of(wish: Instruction) -> bytes:
-    return market_call(MARKET, [wish], jury=JURY).data
-
-
-def an_opening(serial: int, limit: int = 5) -> OpenLease:
-    signed = SignedBid(bid=a_bid(nonce=serial, limit_rate=limit), signature=bytes(64))
-    return OpenLease(
-        lease=LeaseId(a_digest(f"lease {serial}")),
-        offer_id=OfferId(a_digest("offer")),
-        offer=an_offer(),
-        signed=signed,
-        rate=5,
-    )
-
-
-def a_settlement(serial: int) -> SettleReceipt:
-    receipt = UsageReceipt(
-        lease=LeaseId(a_digest(f"lease {serial}")), milliseconds=serial, evidence=NO_DIGEST, last=True
-    )
-    return SettleReceipt(
-        terms=some_terms(rate=serial), signed=SignedReceipt(receipt=receipt, signature=bytes(64))
-    )
-
-
-def a_close(serial: int) -> CloseLease:
-    return CloseLease(lease=LeaseId(a_digest(f"close {serial}")), terms=some_terms(rate=serial))
-
-
-def a_registration(serial: int) -> RegisterOffer:
-    return RegisterOffer(offer=an_offer(salt=serial))
-
-
-def a_cancellation(serial: int) -> CancelOffer:
-    return CancelOffer(offer=an_offer(salt=serial))
-
-
-def a_release(serial: int) -> ReleaseLease:
-    return ReleaseLease(lease=LeaseId(a_digest(f"release {serial}")), terms=some_terms(rate=serial))
-
-
-def a_termination(serial: int) -> TerminateLease:
-    return TerminateLease(lease=LeaseId(a_digest(f"end {serial}")), terms=some_terms(rate=serial))
-
-
-def a_gang(serial: int, limit: int = 5) -> OpenGang:
-    bid = a_bid(nonce=serial, limit_rate=limit, members=2)
-    members = tuple(
-        GangMember(
-            lease=LeaseId(a_digest(f"member {serial} {number}")),
-            offer_id=OfferId(a_digest("offer")),
-            offer=an_offer(),
-            rate=5,
-        )
-        for number in range(2)
-    )
-    signed = SignedBid(bid=bid, signature=bytes(64))
-    return OpenGang(bid=bid_id(DOMAIN, bid), signed=signed, members=members, seed=NO_DIGEST)
-
-
-def a_finalisation(serial: int) -> FinalizeClaim:
-    return FinalizeClaim(lease=LeaseId(a_digest(f"claim {serial}")), terms=some_terms(rate=serial))
-
-
-def an_unstaking(serial: int) -> FinishUnstake:
-    return FinishUnstake(account=an_address(f"staker {serial}"))
-
-
-def a_commitment(serial: int) -> CommitResult:
-    lease = LeaseId(a_digest(f"replica {serial}"))
-    return CommitResult(lease=lease, terms=some_terms(rate=serial), commitment=a_digest("commitment"))
-
-
-def a_reveal(serial: int) -> RevealResult:
-    lease, terms = LeaseId(a_digest(f"replica {serial}")), some_terms(rate=serial)
-    return RevealResult(lease=lease, bid=a_bid(), terms=terms, result=a_digest("result"), salt=NO_DIGEST)
-
-
-def a_judgement(serial: int) -> DecideReplicas:
-    return DecideReplicas(bid_id=BidId(a_digest(f"bid {serial}")), bid=a_bid(nonce=serial), members=())
-
-
-KINDS: list[Callable[[int], Instruction]] = [
-    a_registration,
+from ledger.chain.calls import MAX_ITEMS
+from ledger.chain.keys import unsigned_of
+from ledger.chain.outbox import OutboxPolicy
+from ledger.market.errors import Rejected, Unavailable
+from ledger.market.instructions import CancelOffer, Instruction
+from ledger.market.outbox import IntentState
+from tests.fakes.chain_wishes import (
+    JURY,
+    KINDS,
+    MARKET,
+    TIMED,
     a_cancellation,
-    an_opening,
-    a_gang,
-    a_settlement,
-    a_release,
-    a_termination,
     a_close,
-    a_finalisation,
-    an_unstaking,
     a_commitment,
-    a_reveal,
+    a_gang,
     a_judgement,
-]
-TIMED = [a_close, a_finalisation, an_unstaking, a_reveal, a_judgement]
+    a_registration,
+    a_release,
+    a_reveal,
+    a_settlement,
+    an_opening,
+)
+from tests.fakes.outbox_chain import GWEI, POINTS, Scene
 
-
-def effect(wish: Instruction, again: bool) -> MarketEvent:
-    """What the contract logs for one wish, the second time a skip where it can."""
-    buyer, provider = an_address("buyer"), an_address("provider")
-    match wish:
-        case OpenLease() if again or wish.signed.bid.limit_rate < wish.rate:
-            reason = SkipReason.NONCE_USED if again else SkipReason.ABOVE_LIMIT
-            return BidSkipped(bid=bid_id(DOMAIN, wish.signed.bid), reason=reason)
-        case OpenLease():
-            return LeaseOpened(id=wish.lease, terms=some_terms(), start=0, escrow=0, nonce=0, job=NO_DIGEST)
-        case OpenGang() if again or wish.signed.bid.limit_rate < wish.members[0].rate:
-            return BidSkipped(bid=wish.bid, reason=SkipReason.NONCE_USED if again else SkipReason.ABOVE_LIMIT)
-        case OpenGang(members=members):
-            lease = members[0].lease
-            return LeaseOpened(id=lease, terms=some_terms(), start=0, escrow=0, nonce=0, job=NO_DIGEST)
-        case SettleReceipt(signed=signed) if again:
-            return ReceiptSkipped(lease=signed.receipt.lease, reason=SkipReason.NOT_MONOTONE)
-        case SettleReceipt(signed=signed):
-            return UsageSettled(
-                lease=signed.receipt.lease,
-                buyer=buyer,
-                provider=provider,
-                milliseconds=signed.receipt.milliseconds,
-                amount=0,
-                fee=0,
-                paid=0,
-                evidence=NO_DIGEST,
-            )
-        case TerminateLease(lease=lease):
-            return LeaseTerminated(lease=lease, buyer=buyer, provider=provider, ended_after=1)
-        case ReleaseLease(lease=lease) | CloseLease(lease=lease):
-            return LeaseClosed(
-                lease=lease,
-                buyer=buyer,
-                provider=provider,
-                paid=0,
-                refunded=0,
-                because=ClosedBecause.RELEASED,
-            )
-        case RegisterOffer(offer=offer):
-            return OfferRegistered(id=offer_id(DOMAIN, offer), offer=offer)
-        case CancelOffer(offer=offer):
-            return OfferCancelled(id=offer_id(DOMAIN, offer), provider=offer.provider)
-        case _:
-            return later_effect(wish)
-
-
-def later_effect(wish: Instruction) -> MarketEvent:
-    """What is logged for a wish about a claim, a stake or a replica."""
-    provider = an_address("provider")
-    match wish:
-        case FinalizeClaim(lease=lease):
-            return ClaimDecided(
-                lease=lease,
-                buyer=an_address("buyer"),
-                provider=provider,
-                by=ClaimDecidedBy.NOBODY_CONTESTED,
-                **dict.fromkeys(("amount", "fee", "paid", "to_provider", "to_buyer", "burned"), 0),
-            )
-        case FinishUnstake(account=account):
-            return Unstaked(account=account, amount=1)
-        case CommitResult(lease=lease, commitment=commitment):
-            return ResultCommitted(lease=lease, provider=provider, commitment=commitment)
-        case RevealResult(lease=lease, result=result):
-            return ResultRevealed(lease=lease, provider=provider, result=result)
-        case DecideReplicas(bid_id=bid):
-            return ReplicasDecided(bid=bid, result=NO_DIGEST, agreed=0)
-        case _:
-            raise AssertionError(wish)
-
-
-@dataclass
-class Scene:
-    """A store, a chain and the process between them, which can be started anew."""
-
-    policy: OutboxPolicy = field(default_factory=OutboxPolicy)
-    at: int = 0
-
-    def __post_init__(self) -> None:
-        self.store = CrashingStore()
-        self.chain = MemoryChain(store=self.store)
-        self.restart()
-
-    def restart(self) -> None:
-        self.outbox = Outbox(self.store, self.chain, KEY, self.policy)
-
-    def step(self) -> int:
-        return self.outbox.step(self.at)
-
-    def step_and_die(self, point: str) -> None:
-        self.store.dies_at = point
-        try:
-            self.step()
-        except Killed:
-            self.restart()
-        self.store.dies_at = ""
-
-    def round(self) -> None:
-        self.step()
-        self.chain.mine()
-        self.at += 10
-
-    def finish(self) -> None:
-        for _ in range(60):
-            self.round()
-            if not self.store.pending(1) and not self.store.attempts_in_flight():
-                return
-        pytest.fail("the outbox never came to rest")
+DONE, FAILED, PENDING, SENT = IntentState.DONE, IntentState.FAILED, IntentState.PENDING, IntentState.SENT
 
 
 @pytest.fixture
@@ -731,46 +333,256 @@ def test_a_crash_at_any_point_carries_the_wish_out_once(scene: Scene, point: str
     assert sorted(scene.chain.carried()) == [1, 2]
 
 
-actions = st.one_of(
-    st.tuples(st.just("step"), st.just("")),
-    st.tuples(st.just("die"), st.sampled_from(POINTS)),
-    st.tuples(st.just("mine"), st.just("")),
-    st.tuples(st.just("wish"), st.just("")),
-    st.tuples(st.just("wait"), st.sampled_from(["1", "10", "100"])),
-    st.tuples(st.just("forget"), st.just("")),
-    st.tuples(st.just("reorg"), st.sampled_from(["1", "2"])),
-    st.tuples(st.just("steal"), st.just("")),
-)
+# what was settled, and vanishes
 
 
-def act(scene: Scene, serial: int, action: tuple[str, str]) -> None:
-    match action:
-        case ("step", _):
-            scene.step()
-        case ("die", point):
-            scene.step_and_die(point)
-        case ("mine", _):
-            scene.chain.mine()
-        case ("wish", _):
-            scene.store.wish(KINDS[serial % len(KINDS)](serial + 1))
-        case ("wait", seconds):
-            scene.at += int(seconds)
-        case ("forget", _):
-            scene.chain.pool.clear()
-        case ("reorg", depth):
-            scene.chain.reorg(int(depth))
-        case _:
-            scene.chain.steal_nonce(serial)
+def settled(scene: Scene) -> bytes:
+    """A wish done on the head; the raw bytes that did it."""
+    scene.store.wish(an_opening(1))
+    scene.round()
+    scene.step()
+    assert scene.store.states() == [DONE]
+    return scene.store.recorded[0].raw
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(actions, max_size=30))
-def test_whatever_dies_vanishes_or_moves_each_wish_takes_effect_once(
-    history: list[tuple[str, str]],
-) -> None:
-    scene = Scene(policy=OutboxPolicy(confirmations=3))
-    for serial, action in enumerate(history):
-        act(scene, serial, action)
+@pytest.mark.parametrize("depth", [1, 2, 64])
+def test_a_done_wish_whose_block_vanishes_is_sent_again_as_the_same_bytes(scene: Scene, depth: int) -> None:
+    raw = settled(scene)
+    for _ in range(depth - 1):
+        scene.round()
+    scene.chain.reorg(depth)
+    scene.chain.pool.clear()
+    scene.chain.handed.clear()
+    scene.step()
+    assert scene.store.states() == [SENT]
+    assert scene.chain.handed == [raw]
     scene.finish()
-    assert set(scene.store.states()) <= {DONE}
-    assert sorted(scene.chain.carried()) == sorted(scene.store.all)
+    assert scene.store.states() == [DONE]
+    assert scene.chain.mined() == [raw]
+
+
+def test_a_process_that_slept_through_the_reorganisation_sends_again_too(scene: Scene) -> None:
+    raw = settled(scene)
+    scene.chain.reorg(1)
+    scene.chain.pool.clear()
+    for _ in range(200):
+        scene.chain.mine()
+    scene.restart()
+    scene.finish()
+    assert (scene.store.states(), scene.chain.mined()) == ([DONE], [raw])
+
+
+def test_what_failed_in_a_block_that_vanishes_is_judged_anew(
+    scene: Scene,
+) -> None:
+    scene.chain.reverts = lambda _: True
+    scene.store.wish(an_opening(1))
+    scene.round()
+    scene.step()
+    assert scene.store.states() == [FAILED]
+    scene.chain.reverts = lambda _: False
+    scene.chain.reorg(1)
+    scene.finish()
+    assert scene.store.states() == [DONE]
+
+
+def test_an_endpoint_that_lags_brings_nothing_back(scene: Scene) -> None:
+    settled(scene)
+    scene.chain.mine()
+    scene.chain.lags = 2
+    scene.step()
+    assert scene.store.states() == [DONE]
+
+
+def test_nothing_is_asked_about_what_is_final(scene: Scene) -> None:
+    settled(scene)
+    for _ in range(scene.chain.finality + 1):
+        scene.chain.mine()
+    scene.step()
+    assert scene.store.settled() == []
+
+
+def test_a_nonce_that_a_stranger_lost_again_is_used_for_what_it_was_meant(scene: Scene) -> None:
+    """The wish was tried anew under another nonce meanwhile; whichever comes first does it."""
+    scene.store.wish(an_opening(1))
+    scene.step()
+    scene.chain.steal_nonce(1)
+    scene.step()
+    scene.chain.reorg(1)
+    scene.chain.pool.clear()
+    scene.finish()
+    assert scene.store.states() == [DONE]
+    assert list(scene.chain.effects().values()) == [1]
+
+
+# when wishes go together
+
+
+def test_a_lone_wish_goes_at_once(scene: Scene) -> None:
+    scene.store.wish(a_settlement(1))
+    assert scene.step() == 1
+
+
+def test_wishes_that_come_while_one_waits_go_together_with_the_next_block(scene: Scene) -> None:
+    scene.store.wish(an_opening(1))
+    scene.step()
+    for serial in range(2, 6):
+        scene.store.wish(an_opening(serial))
+        assert scene.step() == 0
+    scene.chain.mine()
+    scene.step()
+    assert [attempt.intents for attempt in scene.store.recorded] == [(1,), (2, 3, 4, 5)]
+
+
+def test_no_wish_waits_for_a_transaction_that_no_block_takes(scene: Scene) -> None:
+    scene.store.wish(an_opening(1))
+    scene.step()
+    scene.store.wish(an_opening(2))
+    scene.chain.pool.clear()
+    scene.chain.mine()
+    scene.step()
+    assert [attempt.intents for attempt in scene.store.recorded] == [(1,), (2,)]
+
+
+def test_a_full_call_does_not_wait(scene: Scene) -> None:
+    scene.store.wish(a_settlement(0))
+    scene.step()
+    scene.store.wish(*map(a_settlement, range(1, 40)))
+    scene.step()
+    assert [len(attempt.intents) for attempt in scene.store.recorded] == [1, MAX_ITEMS]
+
+
+def test_nothing_overtakes_what_gathers(scene: Scene) -> None:
+    """A cancellation that went ahead of its registration would be refused."""
+    scene.store.wish(a_registration(1))
+    scene.step()
+    scene.store.wish(a_registration(2), a_cancellation(2))
+    scene.step()
+    assert len(scene.store.recorded) == 1
+    scene.chain.mine()
+    scene.step()
+    assert [attempt.intents for attempt in scene.store.recorded] == [(1,), (2,), (3,)]
+
+
+def test_a_batch_that_would_revert_whole_costs_nothing(scene: Scene) -> None:
+    scene.chain.refuses = lambda _: "market: paused"
+    scene.store.wish(*map(an_opening, range(3)))
+    scene.step()
+    assert scene.store.details() == ["market: paused"] * 3
+    assert scene.store.recorded == []
+
+
+def test_a_person_s_transaction_that_waits_is_not_replaced(scene: Scene) -> None:
+    scene.chain.pool[0] = b"stranger 0 1"
+    scene.store.wish(an_opening(1))
+    scene.step()
+    assert [attempt.nonce for attempt in scene.store.recorded] == [1]
+    scene.chain.base_fee = 1
+    scene.finish()
+    assert scene.store.states() == [DONE]
+
+
+# what it may cost
+
+DAY = 86_400
+
+
+def budgeted(budget: int, **policy: int) -> Scene:
+    return Scene(policy=OutboxPolicy(gas_budget=budget, **policy))
+
+
+def worst(scene: Scene) -> int:
+    """What one opening is reserved for."""
+    probe = Scene()
+    probe.chain.base_fee = scene.chain.base_fee
+    probe.store.wish(an_opening(1))
+    probe.step()
+    fields = unsigned_of(probe.store.recorded[0].raw)
+    return fields.gas * fields.max_fee
+
+
+def test_a_wish_beyond_the_day_s_budget_waits_for_the_next_day() -> None:
+    scene = budgeted(worst(Scene()))
+    scene.store.wish(an_opening(1))
+    scene.round()
+    scene.step()
+    scene.store.wish(an_opening(2))
+    with pytest.raises(Unavailable) as refusal:
+        scene.step()
+    assert refusal.value.code == "gas-budget-spent"
+    assert scene.store.states() == [DONE, PENDING]
+    scene.at = DAY
+    scene.finish()
+    assert scene.store.states() == [DONE, DONE]
+
+
+def test_what_is_in_flight_counts_at_its_most() -> None:
+    scene = budgeted(2 * worst(Scene()) - 1)
+    scene.store.wish(an_opening(1))
+    scene.step()
+    scene.store.wish(a_gang(2))
+    with pytest.raises(Unavailable):
+        scene.step()
+    assert scene.store.states() == [SENT, PENDING]
+
+
+def test_what_was_reserved_and_not_used_is_free_again() -> None:
+    """A mined opening costs the fake a quarter of its most."""
+    scene = budgeted(2 * worst(Scene()) - 1)
+    for serial in range(3):
+        scene.store.wish(an_opening(serial))
+        scene.round()
+    scene.step()
+    assert scene.store.states() == [DONE] * 3
+
+
+def test_no_fee_is_raised_beyond_the_budget() -> None:
+    scene = budgeted(worst(Scene()))
+    scene.store.wish(an_opening(1))
+    scene.step()
+    scene.at += scene.policy.bump_after
+    scene.step()
+    assert len(scene.store.recorded) == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 6),
+    st.lists(st.tuples(st.integers(1, 6), st.sampled_from([1, 40, DAY // 3]), st.booleans()), max_size=20),
+)
+def test_no_day_costs_more_than_its_budget(times: int, history: list[tuple[int, int, bool]]) -> None:
+    scene = budgeted(times * worst(Scene()) // 2)
+    for serial, (fee, seconds, wishes) in enumerate(history):
+        scene.chain.base_fee = fee * GWEI // 3 + 1
+        if wishes:
+            scene.store.wish(an_opening(serial))
+        with suppress(Unavailable):
+            scene.step()
+        scene.chain.mine()
+        scene.at += seconds
+    assert all(scene.store.spent(day) <= times * worst(Scene()) // 2 for day in range(scene.at // DAY + 1))
+
+
+def test_a_first_fee_is_not_above_the_highest_either() -> None:
+    scene = Scene(policy=OutboxPolicy(highest_fee=GWEI // 2))
+    scene.store.wish(an_opening(1))
+    scene.step()
+    assert unsigned_of(scene.store.recorded[0].raw).max_fee == GWEI // 2
+
+
+def test_the_last_raise_ends_at_the_highest() -> None:
+    scene = Scene(policy=OutboxPolicy(highest_fee=3 * GWEI))
+    scene.store.wish(an_opening(1))
+    scene.step()
+    scene.chain.base_fee = 10 * GWEI
+    for _ in range(3):
+        scene.at += scene.policy.bump_after
+        scene.step()
+    assert [unsigned_of(attempt.raw).max_fee for attempt in scene.store.recorded] == [2 * GWEI, 3 * GWEI]
+
+
+@pytest.mark.parametrize("wrong", [{"confirmations": 0}, {"in_flight": 0}, {"gas_budget": -1}])
+def test_a_policy_that_cannot_be_kept_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(Rejected) as refusal:
+        OutboxPolicy(**wrong)
+    assert refusal.value.code == "malformed-outbox-policy"

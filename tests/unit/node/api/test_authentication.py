@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from ledger.chain.keys import LocalKey
-from ledger.chain.typed_data import Domain, keccak, request_digest
+from ledger.chain.sessions import LONGEST_SECONDS
+from ledger.chain.typed_data import Domain, keccak, request_digest, request_message, session_message
 from ledger.market.identity import text
 from node.api.authentication import MOST_AHEAD_SECONDS, Authentication, Credentials, Unauthenticated
 from tests.factories import NOW, an_address
@@ -11,6 +12,7 @@ from tests.factories import NOW, an_address
 DOMAIN = Domain(chain_id=77, market=an_address("market"))
 KEY = LocalKey(b"\x01" * 32)
 OTHER = LocalKey(b"\x02" * 32)
+SESSION = LocalKey(b"\x03" * 32)
 BODY = b'{"a":1}'
 TARGET = "/v1/bids?x=1"
 
@@ -47,6 +49,38 @@ def test_another_account_or_market_is_refused() -> None:
     elsewhere = Authentication(Domain(chain_id=78, market=DOMAIN.market))
     with pytest.raises(Unauthenticated):
         elsewhere.caller(signed(), "POST", TARGET, BODY, NOW)
+
+
+def by_session(until: int, account: LocalKey = KEY, nonce: int = 5) -> Credentials:
+    """A request that the account's session signed, granted up to `until`."""
+    request = request_message(DOMAIN, "POST", TARGET, keccak(BODY), nonce, NOW + 60)
+    grant = session_message(DOMAIN, account.address, SESSION.address, until)
+    signature = SESSION.sign_typed(request) + SESSION.address
+    signature += until.to_bytes(5, "big") + account.sign_typed(grant)
+    return replace(signed(nonce), signature=text(signature))
+
+
+def test_a_session_signs_for_the_account_that_granted_it() -> None:
+    caller = Authentication(DOMAIN).caller(by_session(NOW + LONGEST_SECONDS), "POST", TARGET, BODY, NOW)
+    assert caller == KEY.address
+
+
+def test_a_session_signs_for_nobody_else_and_not_for_ever() -> None:
+    assert code_of(by_session(NOW + 60, OTHER)) == "bad-signature"
+    assert code_of(by_session(NOW + 60), target="/v1/bids") == "bad-signature"
+    assert code_of(by_session(NOW - 1)) == "session-over"
+    assert code_of(by_session(NOW + LONGEST_SECONDS + 301)) == "session-over"
+    cut = by_session(NOW + 60)
+    assert code_of(replace(cut, signature=cut.signature[:-2])) == "malformed-hex"
+
+
+def test_a_request_of_a_session_serves_once_too() -> None:
+    door = Authentication(DOMAIN)
+    door.caller(by_session(NOW + 60), "POST", TARGET, BODY, NOW)
+    for again in (by_session(NOW + 61), signed()):
+        with pytest.raises(Unauthenticated) as caught:
+            door.caller(again, "POST", TARGET, BODY, NOW)
+        assert caught.value.code == "replayed-request"
 
 
 def test_a_request_serves_once() -> None:

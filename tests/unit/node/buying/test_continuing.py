@@ -12,7 +12,7 @@ from ledger.chain.client import ChainLease, ChainState
 from ledger.chain.documents import document_hash
 from ledger.chain.keys import LocalKey
 from ledger.chain.signatures import recover
-from ledger.chain.typed_data import Domain, lease_id, offer_id, receipt_digest
+from ledger.chain.typed_data import Domain, keccak, lease_id, offer_id, receipt_digest
 from ledger.market.demand import wanted
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, LeaseId, text
@@ -33,6 +33,7 @@ from node.buying.continuing import Change, continue_job
 from node.buying.nonces import NonceCounter
 from node.buying.profile import Profile
 from tests.factories import a_bid, a_job, an_offer
+from tests.fakes.usage_reports import ShownLines
 
 KEY = LocalKey(b"\5" * 32)
 DOMAIN = Domain(chain_id=7, market=Address(b"\1" * 20))
@@ -63,6 +64,7 @@ class World:
             duration=job.max_seconds,
         )
         self.lease = lease_id(DOMAIN, self.terms)
+        self.lines = ShownLines(self.lease)
         self.order: dict[str, Any] = {}
 
     def answer(self, request: httpx.Request) -> httpx.Response:
@@ -70,7 +72,9 @@ class World:
         shown: dict[str, Any] = {
             "offers": [{"id": text(self.terms.offer), "offer": offer_to_plain(self.offer)}]
         }
-        if path.startswith("/v1/leases/"):
+        if path.endswith("/usage/lines"):
+            shown = self.lines.page(int(request.url.params["first"]))
+        elif path.startswith("/v1/leases/"):
             shown = {"terms": terms_to_plain(self.terms), "bid": bid_to_plain(self.bid)}
             shown |= {"usage": self.usage, "receipt": None}
         elif path.startswith("/v1/documents/"):
@@ -149,11 +153,21 @@ def test_a_resize_changes_what_is_wanted_and_the_document_says_so(counter: Any) 
 
 def test_where_the_buyer_signs_it_brings_the_last_receipt_up_to_now(counter: Any) -> None:
     world = World(replace(a_job(), max_rate=10**12), signer=KEY.address)
-    world.usage = {"milliseconds": 9_000, "evidence": "0x" + "0c" * 32, "at": NOW - 5}
+    world.lines.add(4_000)
+    world.usage = world.lines.add(9_000) | {"at": NOW - 5}
     continue_job(buyer(world, counter), world.shown(), Change(by=60))
     signed = signed_receipt_from_plain(world.lease, world.order["receipt"])
     assert (signed.receipt.milliseconds, signed.receipt.last) == (14_000, True)
+    assert signed.receipt.evidence == world.lines.tree.root(keccak)
     assert recover(receipt_digest(DOMAIN, signed.receipt), signed.signature) == KEY.address
+
+
+def test_a_last_receipt_is_not_signed_over_lines_that_are_not_shown(counter: Any) -> None:
+    world = World(replace(a_job(), max_rate=10**12), signer=KEY.address)
+    world.usage = world.lines.add(9_000) | {"at": NOW - 5, "evidence": "0x" + "0c" * 32}
+    with pytest.raises(Rejected) as caught:
+        continue_job(buyer(world, counter), world.shown(), Change(by=60))
+    assert (caught.value.code, world.order) == ("report-refused", {})
 
 
 def test_where_the_node_signs_the_buyer_brings_no_receipt(counter: Any) -> None:

@@ -11,8 +11,8 @@ from ledger.chain.client import ChainLease, ChainState
 from ledger.chain.documents import document_hash
 from ledger.chain.keys import LocalKey
 from ledger.chain.signatures import recover
-from ledger.chain.typed_data import Domain, bid_id, lease_id, offer_id, receipt_digest
-from ledger.market.errors import Rejected
+from ledger.chain.typed_data import Domain, bid_id, keccak, lease_id, offer_id, receipt_digest
+from ledger.market.errors import Rejected, Unavailable
 from ledger.market.identity import Address, Digest, LeaseId, OfferId, text
 from ledger.market.job import Gang, Image, Job
 from ledger.market.lease import LeaseTerms
@@ -24,6 +24,7 @@ from ledger.market.wire import bid_to_plain, offer_to_plain, terms_to_plain
 from node.buying.bidding import Parties, bid_for
 from node.buying.client import Identity, NodeClient
 from node.buying.cosigner import Cosigner
+from tests.fakes.usage_reports import ShownLines
 
 DOMAIN = Domain(chain_id=7, market=Address(b"\1" * 20))
 KEY = LocalKey(b"\5" * 32)
@@ -54,8 +55,12 @@ class Grid:
     signer: Address = KEY.address
     on_chain: bool = True
     undecided: bool = False
+    arrives: bool = True
+    ended_after: int | None = None
     result: Digest | None = None
     delivered: list[dict[str, Any]] = field(default_factory=list)
+    receipt: dict[str, Any] | None = None
+    page: int = 2
 
     def __post_init__(self) -> None:
         document = OfferDocument(name="o", domain=self.place, region="local").to_plain()
@@ -88,6 +93,8 @@ class Grid:
             duration=600,
         )
         self.lease = lease_id(DOMAIN, self.terms)
+        self.lines = ShownLines(self.lease)
+        self.lines.add(5_000)
 
     def lease_of(self, lease: LeaseId) -> ChainLease | None:
         assert lease == self.lease
@@ -97,7 +104,7 @@ class Grid:
             escrow=100,
             paid=0,
             start=START,
-            ended_after=None,
+            ended_after=self.ended_after,
             state=ChainState.ACTIVE,
             undecided=self.undecided,
         )
@@ -109,8 +116,11 @@ class Grid:
     def answer(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
         if path.endswith("/usage"):
-            usage = {"milliseconds": 5_000, "cpu_ns": 0, "peak_bytes": 0, "last": False, "at": 0}
-            return httpx.Response(200, json={"usage": usage | {"evidence": "0x" + "00" * 32} | self.claimed})
+            return httpx.Response(200, json={"usage": self.lines.lines[-1] | self.claimed})
+        if path.endswith("/usage/lines"):
+            return httpx.Response(200, json=self.lines.page(int(request.url.params["first"]), self.page))
+        if path.endswith("/receipts") and not self.arrives:
+            return httpx.Response(503, json={"code": "away", "cause": "It is away.", "remedy": "Wait."})
         if path.endswith("/receipts"):
             self.delivered.append(json.loads(request.content))
             return httpx.Response(201, json={})
@@ -121,7 +131,8 @@ class Grid:
             return httpx.Response(200, json={"offers": [shown | {"document": self.document}]})
         assert path == f"/v1/leases/{text(self.lease)}"
         terms = replace(self.terms, **self.terms_change)
-        return httpx.Response(200, json={"terms": terms_to_plain(terms), "bid": bid_to_plain(self.bid)})
+        view: dict[str, Any] = {"terms": terms_to_plain(terms), "bid": bid_to_plain(self.bid)}
+        return httpx.Response(200, json=view | {"receipt": self.receipt})
 
     def cosigner(self, at: int) -> Cosigner:
         node = NodeClient(
@@ -172,9 +183,103 @@ def test_a_report_below_what_was_signed_is_refused() -> None:
     grid = Grid()
     cosigner = grid.cosigner(at=START + 10)
     cosigner.step(grid.shown())
-    grid.claimed = {"milliseconds": 4_000, "last": True}
+    grid.lines.add(4_000, last=True)
     with pytest.raises(Rejected):
         cosigner.step(grid.shown())
+
+
+def refused(grid: Grid, cosigner: Cosigner) -> str:
+    """Why the newest report is not signed."""
+    before = list(grid.delivered)
+    with pytest.raises(Rejected) as caught:
+        cosigner.step(grid.shown())
+    assert caught.value.code == "report-refused"
+    assert grid.delivered == before
+    return caught.value.cause
+
+
+def test_each_report_is_agreed_to_over_all_lines_so_far() -> None:
+    grid = Grid()
+    cosigner = grid.cosigner(at=START + 10)
+    for milliseconds in (6_000, 7_000, 8_000):
+        for step in range(3):
+            grid.lines.add(milliseconds + step)
+        (signed,) = cosigner.step(grid.shown())
+        assert signed.receipt.evidence == grid.lines.tree.root(keccak)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "cause"),
+    [
+        ({"evidence": "0x" + "07" * 32}, "not what its lines say"),
+        ({"milliseconds": 4_999}, "not what its lines say"),
+        ({"last": True}, "not what its lines say"),
+        ({"sequence": None}, "names no line"),
+        ({"sequence": 1}, "does not show line 1"),
+    ],
+)
+def test_a_report_that_its_lines_do_not_bear_out_is_refused(claimed: dict[str, Any], cause: str) -> None:
+    grid = Grid(claimed=claimed)
+    assert cause in refused(grid, grid.cosigner(at=START + 10))
+
+
+def test_lines_that_do_not_follow_each_other_are_refused() -> None:
+    grid = Grid()
+    grid.lines.add(6_000)
+    grid.lines.lines[0] |= {"sequence": 1}
+    assert "follow" in refused(grid, grid.cosigner(at=START + 10))
+
+
+def with_another_first_line(grid: Grid) -> None:
+    grid.lines = ShownLines(grid.lease)
+    for milliseconds in (4_999, 6_000):
+        grid.lines.add(milliseconds)
+
+
+def test_a_line_that_was_signed_for_cannot_be_changed_afterwards() -> None:
+    grid = Grid()
+    cosigner = grid.cosigner(at=START + 10)
+    cosigner.step(grid.shown())
+    with_another_first_line(grid)
+    assert "not what its lines say" in refused(grid, cosigner)
+
+
+def test_nor_where_the_signature_did_not_arrive() -> None:
+    grid = Grid(arrives=False)
+    cosigner = grid.cosigner(at=START + 10)
+    with pytest.raises(Unavailable):
+        cosigner.step(grid.shown())
+    grid.arrives = True
+    with_another_first_line(grid)
+    assert "not what its lines say" in refused(grid, cosigner)
+    grid.lines = ShownLines(grid.lease)
+    grid.lines.add(5_000)
+    assert len(cosigner.step(grid.shown())) == 1
+
+
+def test_nor_after_the_co_signer_forgot_it() -> None:
+    grid = Grid()
+    grid.cosigner(at=START + 10).step(grid.shown())
+    grid.receipt = grid.delivered[0]
+    grid.lines.add(6_000)
+    assert len(grid.cosigner(at=START + 10).step(grid.shown())) == 1
+    with_another_first_line(grid)
+    assert "signed for before" in refused(grid, grid.cosigner(at=START + 10))
+
+
+def test_a_line_from_before_a_termination_is_agreed_to_up_to_the_end() -> None:
+    grid = Grid(ended_after=4)
+    (signed,) = grid.cosigner(at=START + 10).step(grid.shown())
+    assert signed.receipt.milliseconds == 4_000
+    assert signed.receipt.evidence == grid.lines.tree.root(keccak)
+
+
+def test_a_receipt_of_another_key_binds_nobody() -> None:
+    grid = Grid()
+    grid.cosigner(at=START + 10).step(grid.shown())
+    grid.receipt = grid.delivered[0] | {"milliseconds": 5_001}
+    with_another_first_line(grid)
+    assert len(grid.cosigner(at=START + 10).step(grid.shown())) == 1
 
 
 REPLICAS = replace(JOB, outputs=("a",), gang=Gang(members=3, distinct=True, agree=2))

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ledger.market.identity import Address
+from ledger.market.identity import Address, LeaseId
 from ledger.market.policy import EMBEDDED
+from ledger.market.usage_plain import SettledLine, settled_line_to_plain
+from ledger.market.usage_tree import UsageLine, UsageProof
 from node.buying.profile import Profile, write_profile
 from node.cli.failures import show, unforeseen, wants_json
 from node.cli.main import run
@@ -61,6 +63,8 @@ def joined(home: Path) -> Path:
         (["join", NOWHERE], 4, "node-unreachable"),
         (["wallet", "create", "../x"], 3, "malformed-wallet-name"),
         (["audit", "--rpc", NOWHERE, "--market", "0x12"], 3, "malformed-hex"),
+        (["usage", "verify", "absent.json", "--rpc", NOWHERE], 3, "proof-unreadable"),
+        (["usage", "prove", "0x" + "00" * 32, "--line", "0"], 3, "no-profile"),
         (["audit", "--rpc", NOWHERE, "--market", "0x" + "11" * 20], 4, "rpc-unreachable"),
     ],
 )
@@ -91,12 +95,40 @@ def test_a_stranger_without_anything_gets_a_typed_error(
         (["image", "push", "absent.tar", "--wallet", "buyer"], 3, "image-not-found"),
         (["image", "push", "x", "--wallet", "buyer", "--engine", "unix:///no.sock"], 4, "engine-unreachable"),
         (["wallet", "create", "buyer"], 3, "keystore-exists"),
+        (["usage", "lines", "0x" + "00" * 32, "--wallet", "buyer"], 4, "node-unreachable"),
     ],
 )
 def test_a_part_that_is_down_is_named(arguments: list[str], code: int, kind: str, tmp_path: Path) -> None:
     joined(tmp_path)
     assert bingwang(tmp_path, ["wallet", "create", "buyer"]).code == 0
     outcome = bingwang(tmp_path, [*arguments, "--json"])
+    assert (outcome.code, json.loads(outcome.out)["code"]) == (code, kind)
+
+
+LINE = UsageLine(lease=LeaseId(b"\7" * 32), sequence=0, milliseconds=1, cpu_ns=0, peak_bytes=0, last=True)
+PROOF = SettledLine(
+    chain_id=7,
+    market=Address(b"\1" * 20),
+    proof=UsageProof(line=LINE, lines=1, path=()),
+    transaction=bytes(32),
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "arguments", "code", "kind"),
+    [
+        ("not json", [], 3, "proof-unreadable"),
+        ("{}", [], 3, "missing-key"),
+        (json.dumps(settled_line_to_plain(PROOF)), ["--market", "0x" + "22" * 20], 3, "other-market"),
+        (json.dumps(settled_line_to_plain(PROOF)), ["--market", "0x" + "01" * 20], 4, "rpc-unreachable"),
+    ],
+)
+def test_a_proof_is_checked_without_a_node_or_a_wallet(
+    written: str, arguments: list[str], code: int, kind: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "proof.json"
+    file.write_text(written)
+    outcome = bingwang(tmp_path, ["usage", "verify", str(file), "--rpc", NOWHERE, "--json", *arguments])
     assert (outcome.code, json.loads(outcome.out)["code"]) == (code, kind)
 
 

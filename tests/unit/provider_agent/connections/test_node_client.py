@@ -15,9 +15,10 @@ from ledger.chain.typed_data import Domain, keccak, receipt_digest, request_dige
 from ledger.market.errors import LostRace, Rejected, Unavailable
 from ledger.market.identity import Digest, LeaseId, from_text, text
 from ledger.market.receipt import SignedReceipt, UsageReceipt
+from ledger.market.usage_plain import line_to_plain
+from ledger.market.usage_tree import UsageLine
 from ledger.market.wire import signed_receipt_to_plain
-from provider_agent.connections.node_client import Identity, NodeClient
-from provider_agent.metering import UsageReport
+from provider_agent.connections.node_client import Identity, NodeClient, UsageAnswer
 from tests.factories import NOW, a_digest, an_address
 
 DOMAIN = Domain(chain_id=7, market=an_address("market"))
@@ -47,7 +48,8 @@ def a_receipt(milliseconds: int = 5, key: LocalKey = SIGNER) -> SignedReceipt:
     return SignedReceipt(receipt=body, signature=key.sign(receipt_digest(DOMAIN, body)))
 
 
-USAGE = UsageReport(lease=LEASE, milliseconds=5, cpu_ns=1, peak_bytes=2, last=False)
+LINE = UsageLine(lease=LEASE, sequence=3, milliseconds=5, cpu_ns=1, peak_bytes=2, last=False)
+ROOT = Digest(a_digest("root"))
 
 
 def test_a_call_is_signed_over_method_target_and_body() -> None:
@@ -77,13 +79,36 @@ def test_a_wrong_offset_is_put_right_by_the_nodes_word() -> None:
 def test_a_receipt_counts_only_with_its_signers_signature() -> None:
     def answer_with(receipt: SignedReceipt | None) -> Answer:
         plain = None if receipt is None else signed_receipt_to_plain(receipt)
-        return lambda _: httpx.Response(200, json={"receipt": plain})
+        return lambda _: httpx.Response(200, json={"receipt": plain, "lines": 4})
+
+    def report(node: NodeClient) -> Awaitable[UsageAnswer]:
+        return node.report_usage(LINE, ROOT, SIGNER.address)
 
     good = a_receipt()
-    assert ask(answer_with(good), lambda node: node.report_usage(USAGE, SIGNER.address)) == good
-    assert ask(answer_with(None), lambda node: node.report_usage(USAGE, SIGNER.address)) is None
+    assert ask(answer_with(good), report) == UsageAnswer(signed=good, held=4)
+    assert ask(answer_with(None), report) == UsageAnswer(signed=None, held=4)
     with pytest.raises(Rejected, match="another key"):
-        ask(answer_with(a_receipt(key=KEY)), lambda node: node.report_usage(USAGE, SIGNER.address))
+        ask(answer_with(a_receipt(key=KEY)), report)
+    with pytest.raises(Rejected, match="lines"):
+        ask(lambda _: httpx.Response(200, json={"receipt": None}), report)
+
+
+def test_a_line_is_sent_with_the_root_over_the_lines_up_to_it() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert json.loads(request.content) == line_to_plain(LINE) | {"evidence": text(ROOT)}
+        return httpx.Response(200, json={"receipt": None, "lines": 4})
+
+    ask(answer, lambda node: node.report_usage(LINE, ROOT, SIGNER.address))
+
+
+def test_lines_that_the_node_has_are_read_from_a_number_on() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.params["first"] == "3"
+        return httpx.Response(200, json={"lines": [line_to_plain(LINE) | {"at": 1}]})
+
+    assert ask(answer, lambda node: node.usage_lines(LEASE, 3)) == [LINE]
+    with pytest.raises(Rejected):
+        ask(lambda _: httpx.Response(200, json={"lines": [{}]}), lambda node: node.usage_lines(LEASE, 3))
 
 
 def test_a_document_counts_only_with_its_hash() -> None:
@@ -103,7 +128,9 @@ def test_a_document_counts_only_with_its_hash() -> None:
 )
 def test_an_error_keeps_its_kind(status: int, kind: type[Exception]) -> None:
     with pytest.raises(kind, match="Why"):
-        ask(lambda _: problem(status, "some-code"), lambda node: node.report_usage(USAGE, SIGNER.address))
+        ask(
+            lambda _: problem(status, "some-code"), lambda node: node.report_usage(LINE, ROOT, SIGNER.address)
+        )
 
 
 def test_what_the_node_does_not_know_yet_may_come() -> None:

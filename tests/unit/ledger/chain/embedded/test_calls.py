@@ -14,7 +14,8 @@ ERROR, PANIC = bytes.fromhex("08c379a0"), bytes.fromhex("4e487b71")
     ("data", "message"),
     [
         (ERROR + encode(["string"], ["no funds"]), "execution reverted: no funds"),
-        (PANIC + encode(["uint256"], [0x11]), "execution reverted: panic code 0x11"),
+        (PANIC + encode(["uint256"], [0x11]), "execution reverted: arithmetic underflow or overflow"),
+        (PANIC + encode(["uint256"], [0x99]), "execution reverted: unknown panic code: 0x99"),
         (b"", "execution reverted"),
         (ERROR + b"\xff" * 5, "execution reverted"),
         (b"\x01\x02\x03\x04", "execution reverted"),

@@ -124,3 +124,31 @@ def test_a_block_takes_unbroken_runs_from_each_accounts_nonce(
         assert nonces == list(range(account_nonce, account_nonce + len(nonces)))
     assert sum(map(len, taken.values())) <= limit
     assert all(pool.next_nonce(sender, account_nonce) >= account_nonce for sender, _ in arrivals)
+
+
+def test_arrivals_are_told_in_order_from_where_one_looked_last() -> None:
+    pool = Mempool()
+    first, second = waiting(ANA, 0), waiting(BEN, 0)
+    pool.add(first, 0)
+    seen = pool.arrived
+    assert pool.arrivals_since(seen) == []
+    pool.add(second, 0)
+    pool.remove(second.hash)
+    assert pool.arrivals_since(seen) == [second.hash]
+    assert pool.arrivals_since(0) == [first.hash, second.hash]
+
+
+def test_the_oldest_of_very_many_arrivals_are_forgotten() -> None:
+    pool = Mempool(capacity=2)
+    added = [waiting(ANA, nonce) for nonce in range(4)]
+    for transaction in added:
+        pool.add(transaction, 0)
+        pool.remove(transaction.hash)
+    assert pool.arrivals_since(0) == [transaction.hash for transaction in added[2:]]
+
+
+def test_what_waits_is_told_by_account_in_the_order_of_nonces() -> None:
+    pool = Mempool()
+    for nonce in (2, 0):
+        pool.add(waiting(ANA, nonce), 0)
+    assert {sender: list(txs) for sender, txs in pool.by_account().items()} == {ANA: [0, 2]}
