@@ -50,7 +50,9 @@ class Workshop:
         settings = Settings(evm_version=EVM_VERSION, optimize=OptimizationLevel.NONE)
         bundle = FilesystemInputBundle([self._sources.parent])
         with bundle.search_path(self._sources), anchor_settings(settings):
-            data = CompilerData(bundle.load_file(f"contracts/{name}.vy"), bundle, settings=settings)
+            source = bundle.load_file(f"contracts/{name}.vy")
+            # Without the sources' hash, so that what means the same comes out the same.
+            data = CompilerData(source, bundle, settings=settings, no_bytecode_metadata=True)
             return bytes(data.bytecode)
 
 

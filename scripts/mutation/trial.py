@@ -56,8 +56,8 @@ class Court:
         self._noticed: Counter[_Act] = Counter()
 
     def set_aside(self) -> float:
-        """Leave out the scenes that the real contracts cannot repeat on this EVM (another chain id, a call
-        from a contract's own address); the share that is left out."""
+        """Leave out the scenes that the real contracts cannot repeat on this EVM (another chain id); the
+        share that is left out."""
         repeated = [act for act in self._acts if not self._noticed_by(act, self._real)]
         share = 1 - len(repeated) / len(self._acts)
         self._acts = repeated
