@@ -9,6 +9,7 @@ from sqlmodel import Session, col, or_, select
 from ledger.books import accounts
 from ledger.books.mapping import loads
 from ledger.books.money_tables import (
+    ACCOUNTS,
     TOTALS,
     AccountRecord,
     HoldRecord,
@@ -23,8 +24,7 @@ from ledger.market.identity import Address, LeaseId, from_text
 from ledger.market.policy import Policy
 
 NOTHING = AccountTotals(debits_pending=0, debits_posted=0, credits_pending=0, credits_posted=0)
-_TABLE = AccountRecord.metadata.tables["accounts"]
-_TOTALS = tuple(_TABLE.c[f"{total}_{half}"] for total in TOTALS for half in ("high", "low"))
+_TOTALS = tuple(ACCOUNTS.c[f"{total}_{half}"] for total in TOTALS for half in ("high", "low"))
 Open = Callable[[], AbstractContextManager[Session]]
 
 

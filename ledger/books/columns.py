@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import BigInteger, Dialect, Integer, String
 from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field
 
 from ledger.market.errors import Broken
 from ledger.market.identity import text
@@ -53,6 +54,26 @@ class Prose(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         return None if value is None else value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def hex_field(**options: Any) -> Any:  # noqa: ANN401 - Field's own type
+    """Bytes."""
+    return Field(sa_type=Hex, **options)
+
+
+def wide_field(**options: Any) -> Any:  # noqa: ANN401 - Field's own type
+    """A number of any width."""
+    return Field(sa_type=Wide, **options)
+
+
+def whole_field(**options: Any) -> Any:  # noqa: ANN401 - Field's own type
+    """A number of at most 63 bits."""
+    return Field(sa_type=WHOLE, **options)
+
+
+def prose_field(**options: Any) -> Any:  # noqa: ANN401 - Field's own type
+    """What somebody else wrote."""
+    return Field(sa_type=Prose, **options)
 
 
 def _read(stored: str, parse: Callable[[str], T]) -> T:

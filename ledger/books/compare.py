@@ -12,11 +12,12 @@ from sqlmodel import Session
 
 from ledger.books import accounts
 from ledger.books.books import Books
+from ledger.books.cells import Cells, differing
 from ledger.books.kept import Hash, changed_documents, moved_cursor
 from ledger.books.logged import unlike_the_chain
 from ledger.books.queries import Queries
 from ledger.books.replica import deviations
-from ledger.books.rows import ABSENT, Difference, LeaseRow
+from ledger.books.rows import Difference, LeaseRow
 from ledger.market.delegation import Delegation
 from ledger.market.errors import MarketError
 from ledger.market.events import Logged
@@ -114,10 +115,10 @@ def _unlocks(queries: Queries, state: MarketState) -> Iterator[Difference]:
 def _delegations(queries: Queries, state: MarketState) -> Iterator[Difference]:
     ours, chain = _by_key(queries.all_delegations()), _by_key(state.delegations)
     for row in sorted(ours.keys() | chain.keys()):
-        yield from _fields("delegations", row, ours.get(row), chain.get(row))
+        yield from differing("delegations", row, ours.get(row), chain.get(row))
 
 
-def _by_key(delegations: Mapping[tuple[Address, Address], Delegation]) -> dict[str, dict[str, object]]:
+def _by_key(delegations: Mapping[tuple[Address, Address], Delegation]) -> dict[str, Cells]:
     return {
         f"{text(account)}/{text(key)}": {
             "roles": int(one.roles),
@@ -134,11 +135,11 @@ def _market(queries: Queries, state: MarketState) -> Iterator[Difference]:
     ours = None if row is None else {"guardian": text(row.guardian), "policy": row.policy}
     chain = None if state.policy is None else {"guardian": text(state.guardian), "policy": state.policy}
     if ours is not None or chain is not None:
-        yield from _fields("market", "1", ours, chain)
+        yield from differing("market", "1", ours, chain)
 
 
 def _leases(queries: Queries, state: MarketState) -> Iterator[Difference]:
-    chain: dict[str, dict[str, object]] = {}
+    chain: dict[str, Cells] = {}
     for lease, one in state.leases.items():
         lock = state.lock_for(one.escrow)
         chain[text(lease)] = {
@@ -163,14 +164,14 @@ def _leases(queries: Queries, state: MarketState) -> Iterator[Difference]:
         } | _claim(None)
     ours = {text(row.id): _figures(row) for row in queries.leases() if row.start is not None}
     for name in sorted(ours.keys() | chain.keys()):
-        yield from _fields("leases", name, ours.get(name), chain.get(name))
+        yield from differing("leases", name, ours.get(name), chain.get(name))
 
 
 def _fee_on(state: MarketState, paid: int) -> int:
     return state.policy.fee_on(paid) if state.policy else 0
 
 
-def _claim(claim: UsageClaim | None) -> dict[str, object]:
+def _claim(claim: UsageClaim | None) -> Cells:
     return {
         "claimed": None if claim is None else claim.claimed,
         "provider_bond": 0 if claim is None else claim.provider_bond,
@@ -179,7 +180,7 @@ def _claim(claim: UsageClaim | None) -> dict[str, object]:
     }
 
 
-def _figures(row: LeaseRow) -> dict[str, object]:
+def _figures(row: LeaseRow) -> Cells:
     return {
         "state": "closed" if row.state is LeaseState.CLOSED else "active",
         "escrow": row.escrow,
@@ -189,23 +190,6 @@ def _figures(row: LeaseRow) -> dict[str, object]:
         "lock": row.lock,
         "undecided": row.undecided,
     } | _claim(row.claim)
-
-
-def _fields(
-    table: str, row: str, ours: dict[str, object] | None, chain: dict[str, object] | None
-) -> Iterator[Difference]:
-    if ours is None or chain is None:
-        yield Difference(table=table, row=row, field="row", ours=_shown(ours), chain=_shown(chain))
-        return
-    for name, value in ours.items():
-        if value != chain[name]:
-            yield Difference(table=table, row=row, field=name, ours=str(value), chain=str(chain[name]))
-
-
-def _shown(figures: dict[str, object] | None) -> str:
-    if figures is None:
-        return ABSENT
-    return " ".join(f"{name}={value}" for name, value in figures.items())
 
 
 def _offers(queries: Queries, state: MarketState) -> Iterator[Difference]:

@@ -23,7 +23,6 @@ from ledger.books.schema import bring_to_head
 from ledger.market.errors import Broken, Unavailable
 
 _POSTGRESQL: Final = ("postgresql", "postgres")
-_RAISED_BY_A_RULE: Final = "P0001"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +108,6 @@ def translated() -> Iterator[None]:
             "books-busy", "Too many readers are at the books at once.", "Try again in a moment."
         ) from error
     except DatabaseError as error:
-        if getattr(error.orig, "sqlstate", None) == _RAISED_BY_A_RULE:
-            raise _refused(error) from error
         raise Broken(
             "books-damaged",
             f"The books cannot be read: {_said(error)}.",

@@ -1,8 +1,8 @@
 """The journal refuses to be changed by the database itself, so that no code of ours can rewrite history."""
 
-from typing import Final, Literal
+from typing import Final
 
-Dialect = Literal["sqlite", "postgresql"]
+from ledger.books.dialect import Dialect
 
 _REFUSAL: Final = "the journal is append-only"
 _SQLITE: Final = tuple(

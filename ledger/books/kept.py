@@ -76,8 +76,8 @@ def moved_cursor(session: Session) -> Iterator[Difference]:
             yield _cursor("row", ABSENT, f"block {newest} or later")
         return
     try:
-        block, tail = loads(BlockRef, record.block), _tail(record.tail)
-    except (Broken, ValueError) as error:
+        block, tail = loads(BlockRef, record.block), loads(tuple[BlockRef, ...], record.tail)
+    except Broken as error:
         yield _cursor("block", record.block, str(error))
         return
     if newest is not None and block.number < newest:
@@ -91,10 +91,6 @@ def _torn_tail(block: BlockRef, tail: tuple[BlockRef, ...]) -> Iterator[Differen
     for older, newer in pairwise(tail):
         if newer.number == older.number + 1 and newer.parent != older.hash:
             yield _cursor("tail", text(newer.parent), text(older.hash))
-
-
-def _tail(body: str) -> tuple[BlockRef, ...]:
-    return tuple(loads(BlockRef, json.dumps(plain)) for plain in json.loads(body))
 
 
 def kept_attempts(session: Session) -> tuple[list[KeptAttempt], list[Difference]]:
@@ -132,15 +128,9 @@ def kept_intents(session: Session) -> tuple[list[KeptIntent], list[Difference]]:
         try:
             wish, state = instruction_from(record.instruction), IntentState(record.state)
         except (Broken, ValueError) as error:
-            field, body = (
-                ("state", record.state)
-                if isinstance(error, ValueError)
-                else (
-                    "instruction",
-                    record.instruction,
-                )
-            )
-            unreadable.append(_unreadable("intents", record.id, field, body, error))
+            unknown = isinstance(error, ValueError)
+            cell = ("state", record.state) if unknown else ("instruction", record.instruction)
+            unreadable.append(_unreadable("intents", record.id, *cell, error))
             continue
         if type(wish).__name__ != record.kind:
             unreadable.append(_unreadable("intents", record.id, "kind", record.kind, type(wish).__name__))

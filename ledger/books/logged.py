@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from sqlmodel import Session, col, select
 
+from ledger.books.cells import Cells, differing
 from ledger.books.mapping import dumps
 from ledger.books.rows import ABSENT, Difference
 from ledger.books.tables import EventRecord
@@ -15,7 +16,6 @@ from ledger.market.events import Logged
 from ledger.market.identity import text
 
 _Place = tuple[str, int]
-_Cells = dict[str, object]
 
 
 def unlike_the_chain(session: Session, logged: Iterable[Logged]) -> Iterator[Difference]:
@@ -31,15 +31,7 @@ def unlike_the_chain(session: Session, logged: Iterable[Logged]) -> Iterator[Dif
         if meant is None:
             yield _row(str(record.seq), f"{record.name} in block {record.block_number}", ABSENT)
             continue
-        for field, ours in _of_books(record).items():
-            if ours != meant[field]:
-                yield Difference(
-                    table="events",
-                    row=str(record.seq),
-                    field=field,
-                    ours=str(ours),
-                    chain=str(meant[field]),
-                )
+        yield from differing("events", str(record.seq), _of_books(record), meant)
     for place in sorted(theirs.keys() - seen):
         yield _row("/".join(map(str, place)), ABSENT, str(theirs[place]["name"]))
 
@@ -48,7 +40,7 @@ def _row(row: str, ours: str, chain: str) -> Difference:
     return Difference(table="events", row=row, field="row", ours=ours, chain=chain)
 
 
-def _of_chain(one: Logged) -> _Cells:
+def _of_chain(one: Logged) -> Cells:
     return {
         "name": type(one.event).__name__,
         "body": dumps(one.event),
@@ -59,7 +51,7 @@ def _of_chain(one: Logged) -> _Cells:
     }
 
 
-def _of_books(record: EventRecord) -> _Cells:
+def _of_books(record: EventRecord) -> Cells:
     return {
         "name": record.name,
         "body": record.body,

@@ -7,11 +7,10 @@ they reverse; they alone move the totals of accounts and holds, whose checks ref
 
 # ruff: noqa: S608 - the statements are made of this module's own constants
 
-from typing import Final, Literal
+from typing import Final
 
+from ledger.books.dialect import Dialect
 from ledger.books.money_tables import TOTALS, UNIT
-
-Dialect = Literal["sqlite", "postgresql"]
 
 _GUARDED: Final = ("transfers", "accounts", "holds")
 _PENDING_SIGN: Final = (

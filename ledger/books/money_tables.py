@@ -6,12 +6,12 @@ fits in 63 bits and its carry is exact on every database, a total may grow to 2^
 ordinary amounts in `low` alone. `ledger.books.money_rules` holds what the database enforces.
 """
 
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ColumnElement, Index, Table, UniqueConstraint, and_, exists
 from sqlmodel import Field, SQLModel
 
-from ledger.books.columns import WHOLE, Hex
+from ledger.books.columns import hex_field, whole_field
 
 UNIT: Final = 10**18
 """base units that one `high` counts"""
@@ -30,16 +30,8 @@ def join(high: int, low: int) -> int:
     return high * UNIT + low
 
 
-def _whole(**options: Any) -> Any:  # noqa: ANN401 - Field's own type
-    return Field(sa_type=WHOLE, **options)
-
-
-def _bytes(**options: Any) -> Any:  # noqa: ANN401 - Field's own type
-    return Field(sa_type=Hex, **options)
-
-
 def _amounts(*names: str) -> str:
-    return " AND ".join(f"{name}high >= 0 AND {name}low >= 0 AND {name}low < {UNIT}" for name in (*names,))
+    return " AND ".join(f"{name}high >= 0 AND {name}low >= 0 AND {name}low < {UNIT}" for name in names)
 
 
 _SPENT_LOW: Final = "(debits_posted_low + debits_pending_low)"
@@ -61,15 +53,15 @@ class AccountRecord(SQLModel, table=True):
     )
     name: str = Field(primary_key=True)
     unbounded: bool = False
-    debits_pending_high: int = _whole(default=0)
-    debits_pending_low: int = _whole(default=0)
-    debits_posted_high: int = _whole(default=0)
-    debits_posted_low: int = _whole(default=0)
-    credits_pending_high: int = _whole(default=0)
-    credits_pending_low: int = _whole(default=0)
-    credits_posted_high: int = _whole(default=0)
-    credits_posted_low: int = _whole(default=0)
-    last_transfer: int = _whole(default=0)
+    debits_pending_high: int = whole_field(default=0)
+    debits_pending_low: int = whole_field(default=0)
+    debits_posted_high: int = whole_field(default=0)
+    debits_posted_low: int = whole_field(default=0)
+    credits_pending_high: int = whole_field(default=0)
+    credits_pending_low: int = whole_field(default=0)
+    credits_posted_high: int = whole_field(default=0)
+    credits_posted_low: int = whole_field(default=0)
+    last_transfer: int = whole_field(default=0)
 
 
 class HoldRecord(SQLModel, table=True):
@@ -80,9 +72,9 @@ class HoldRecord(SQLModel, table=True):
     name: str = Field(primary_key=True)
     debit: str = Field(foreign_key="accounts.name")
     credit: str = Field(foreign_key="accounts.name")
-    high: int = _whole()
-    low: int = _whole()
-    last_transfer: int = _whole()
+    high: int = whole_field()
+    low: int = whole_field()
+    last_transfer: int = whole_field()
 
 
 class TransferRecord(SQLModel, table=True):
@@ -99,31 +91,41 @@ class TransferRecord(SQLModel, table=True):
         UniqueConstraint("reverses", "kind", name="transfer_reversed_once"),
         Index("transfers_of_event", "block_hash", "log_index", "leg"),
     )
-    id: int = _whole(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    id: int = whole_field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     kind: str
     purpose: str
     debit: str = Field(foreign_key="accounts.name", index=True)
     credit: str = Field(foreign_key="accounts.name", index=True)
-    high: int = _whole()
-    low: int = _whole()
+    high: int = whole_field()
+    low: int = whole_field()
     hold: str | None = Field(default=None, index=True)
-    reverses: int | None = _whole(default=None)
-    lease: bytes | None = _bytes(default=None, index=True)
-    block_hash: bytes = _bytes()
-    block_number: int = _whole()
-    at: int = _whole()
-    log_index: int = _whole()
-    leg: int = _whole()
-    transaction_hash: bytes = _bytes()
+    reverses: int | None = whole_field(default=None)
+    lease: bytes | None = hex_field(default=None, index=True)
+    block_hash: bytes = hex_field()
+    block_number: int = whole_field()
+    at: int = whole_field()
+    log_index: int = whole_field()
+    leg: int = whole_field()
+    transaction_hash: bytes = hex_field()
 
 
 class UnlockRecord(SQLModel, table=True):
     """When an account may have the stake that it asked back, in seconds; no row where that is none."""
 
     __tablename__ = "unlocks"
-    account: bytes = _bytes(primary_key=True)
-    at: int = _whole()
+    account: bytes = hex_field(primary_key=True)
+    at: int = whole_field()
 
 
 MONEY: Final[tuple[type[SQLModel], ...]] = (TransferRecord, HoldRecord, AccountRecord, UnlockRecord)
 """in an order in which they can be emptied"""
+_TABLES: Final = SQLModel.metadata.tables
+ACCOUNTS: Final[Table] = _TABLES["accounts"]
+HOLDS: Final[Table] = _TABLES["holds"]
+TRANSFERS: Final[Table] = _TABLES["transfers"]
+
+
+def in_force() -> ColumnElement[bool]:
+    """What is true of a transfer that neither reverses another nor was reversed."""
+    later = TRANSFERS.alias()
+    return and_(TRANSFERS.c.reverses.is_(None), ~exists().where(later.c.reverses == TRANSFERS.c.id))

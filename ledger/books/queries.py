@@ -197,8 +197,7 @@ class Queries(AccountQueries, UsageQueries):
             record = session.get(CursorRecord, 1)
             if record is None:
                 return None
-            tail = tuple(loads(BlockRef, json.dumps(plain)) for plain in json.loads(record.tail))
-            return loads(BlockRef, record.block), tail
+            return loads(BlockRef, record.block), loads(tuple[BlockRef, ...], record.tail)
 
     def facts(self, after: int = 0) -> Iterator[tuple[int, Fact]]:
         """The journal above `after`, in order."""

@@ -8,14 +8,13 @@ from sqlalchemy import Table, select, type_coerce
 from sqlalchemy.types import NullType
 from sqlmodel import Session, SQLModel
 
+from ledger.books.cells import Cells, differing
 from ledger.books.engine import open_engine
 from ledger.books.journal import replay
 from ledger.books.journal_chain import broken_links
 from ledger.books.projections.project import project_all
-from ledger.books.rows import ABSENT, Difference
+from ledger.books.rows import Difference
 from ledger.books.tables import PROJECTIONS, JournalEntry
-
-Cells = dict[str, object]
 
 
 def deviations(session: Session) -> list[Difference]:
@@ -31,24 +30,16 @@ def _against_replay(session: Session) -> list[Difference]:
         try:
             with Session(engine) as replica:
                 project_all(replica, replay(session))
-                return [one for table in PROJECTIONS for one in _differing(table, session, replica)]
+                return [one for table in PROJECTIONS for one in _deviating(table, session, replica)]
         finally:
             engine.dispose()
 
 
-def _differing(model: type[SQLModel], session: Session, replica: Session) -> Iterator[Difference]:
+def _deviating(model: type[SQLModel], session: Session, replica: Session) -> Iterator[Difference]:
     table = _table(model)
     ours, meant = _rows(table, session), _rows(table, replica)
     for row in sorted(ours.keys() | meant.keys()):
-        mine, theirs = ours.get(row), meant.get(row)
-        if mine is None or theirs is None:
-            yield Difference(table=table.name, row=row, field="row", ours=_shown(mine), chain=_shown(theirs))
-            continue
-        for name, value in mine.items():
-            if value != theirs[name]:
-                yield Difference(
-                    table=table.name, row=row, field=name, ours=str(value), chain=str(theirs[name])
-                )
+        yield from differing(table.name, row, ours.get(row), meant.get(row))
 
 
 def _table(model: type[SQLModel]) -> Table:
@@ -64,7 +55,3 @@ def _rows(table: Table, session: Session) -> dict[str, Cells]:
         cells: Cells = {str(name): value for name, value in row.items()}
         found["/".join(str(cells[key]) for key in keys)] = cells
     return found
-
-
-def _shown(cells: Cells | None) -> str:
-    return ABSENT if cells is None else " ".join(f"{name}={value!s}" for name, value in cells.items())

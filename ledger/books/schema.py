@@ -23,9 +23,9 @@ from sqlalchemy import (
 from sqlmodel import Session, SQLModel
 
 from ledger.books import journal_rules, money_rules
+from ledger.books.dialect import Dialect, dialect_of
 from ledger.books.election import WRITER_LOCK
 from ledger.books.journal import replay
-from ledger.books.journal_rules import Dialect
 from ledger.books.projections.project import project_all, start_over
 from ledger.books.tables import JournalEntry
 from ledger.market.errors import LostRace, Unavailable
@@ -67,10 +67,6 @@ def install(connection: Connection) -> None:
 def rules(dialect: Dialect) -> tuple[str, ...]:
     """What the database itself enforces."""
     return journal_rules.rules(dialect) + money_rules.rules(dialect)
-
-
-def dialect_of(connection: Connection) -> Dialect:
-    return "sqlite" if connection.dialect.name == "sqlite" else "postgresql"
 
 
 def _change(connection: Connection) -> None:

@@ -6,25 +6,26 @@ move. A payout and the fee that came out of it are one line, because they were o
 
 import json
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Table, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from sqlmodel import Session, col
 
 from ledger.books.accounts import Kind, Purpose, balance
 from ledger.books.books import Books
-from ledger.books.mapping import event_from, loads
-from ledger.books.money_tables import UNIT, HoldRecord, TransferRecord, join
-from ledger.books.tables import BidRecord, DocumentRecord, EventRecord, LeaseRecord
+from ledger.books.mapping import loads
+from ledger.books.money_tables import TRANSFERS, UNIT, in_force, join
+from ledger.books.queries import Queries
+from ledger.books.tables import BidRecord, DocumentRecord, LeaseRecord
 from ledger.market.events import UsageSettled
-from ledger.market.identity import Address, BidId, LeaseId, text
+from ledger.market.identity import Address, BidId, LeaseId
 from ledger.market.lease import LeaseTerms
 
 _HALF: Final = 10**9
 """`low` is summed in two parts, since the sum of ten whole ones may exceed 63 bits"""
-_TABLE: Final[Table] = TransferRecord.metadata.tables["transfers"]
 _Place = tuple[bytes, int]
 _POSTED: Final = (Kind.DIRECT.value, Kind.POST.value)
 
@@ -119,6 +120,7 @@ class _Moved:
 class _Reader:
     def __init__(self, session: Session, account: Address) -> None:
         self._session = session
+        self._queries = Queries(lambda: nullcontext(session))
         self._name = balance(account)
         self._leases: dict[bytes, LeaseRecord | None] = {}
         self._names: dict[bytes, str | None] = {}
@@ -126,37 +128,36 @@ class _Reader:
 
     def balance_before(self, moment: int) -> int:
         """The sum of all posted before this second, exact beyond 63 bits."""
-        sign = case((_TABLE.c.credit == self._name, 1), else_=-1)
-        upper = _TABLE.c.low // _HALF
-        lower = _TABLE.c.low - upper * _HALF
-        sums = [func.sum(sign * part) for part in (_TABLE.c.high, upper, lower)]
+        sign = case((TRANSFERS.c.credit == self._name, 1), else_=-1)
+        upper = TRANSFERS.c.low // _HALF
+        lower = TRANSFERS.c.low - upper * _HALF
+        sums = [func.sum(sign * part) for part in (TRANSFERS.c.high, upper, lower)]
         row = self._session.connection().execute(
-            select(*sums).where(*self._surviving(), _TABLE.c.at < moment)
+            select(*sums).where(*self._surviving(), TRANSFERS.c.at < moment)
         )
         high, above, below = (int(part or 0) for part in row.one())
         return high * UNIT + above * _HALF + below
 
     def held(self) -> int:
-        query = select(col(HoldRecord.high), col(HoldRecord.low)).where(col(HoldRecord.debit) == self._name)
-        return sum(join(high, low) for high, low in self._session.connection().execute(query))
+        """What is pending from the account, which the database sums."""
+        return self._queries.totals(self._name).debits_pending
 
     def lines(self, since: int, until: int, opening: int, job: BidId | None) -> list[StatementLine]:
         """In the order in which they were posted."""
-        wanted = [*self._surviving(), _TABLE.c.at >= since, _TABLE.c.at < until]
+        wanted = [*self._surviving(), TRANSFERS.c.at >= since, TRANSFERS.c.at < until]
         if job is not None:
-            wanted.append(_TABLE.c.lease.in_(self._leases_of(job)))
-        query = select(_TABLE).where(*wanted).order_by(_TABLE.c.block_number, _TABLE.c.id)
+            wanted.append(TRANSFERS.c.lease.in_(self._leases_of(job)))
+        query = select(TRANSFERS).where(*wanted).order_by(TRANSFERS.c.block_number, TRANSFERS.c.id)
         found: list[StatementLine] = []
         for _, group in groupby(self._moved(query), key=_same_line):
             found.append(self._line(list(group), found[-1].balance if found else opening))
         return found
 
     def _surviving(self) -> list[ColumnElement[bool]]:
-        later = _TABLE.alias()
         return [
-            or_(_TABLE.c.debit == self._name, _TABLE.c.credit == self._name),
-            _TABLE.c.kind.in_(_POSTED),
-            and_(_TABLE.c.reverses.is_(None), ~exists().where(later.c.reverses == _TABLE.c.id)),
+            or_(TRANSFERS.c.debit == self._name, TRANSFERS.c.credit == self._name),
+            TRANSFERS.c.kind.in_(_POSTED),
+            in_force(),
         ]
 
     def _moved(self, query: Select[Any]) -> Iterable[_Moved]:
@@ -226,23 +227,16 @@ class _Reader:
         if moved.purpose is not Purpose.USAGE or moved.lease is None:
             return None
         if moved.lease not in self._settled:
-            self._settled[moved.lease] = self._settlements(moved.lease)
+            self._settled[moved.lease] = self._settlements(LeaseId(moved.lease))
         return self._settled[moved.lease].get(moved.place)
 
-    def _settlements(self, lease: bytes) -> dict[_Place, int]:
-        query = (
-            select(col(EventRecord.block_hash), col(EventRecord.log_index), col(EventRecord.body))
-            .where(col(EventRecord.subject) == f"lease:{text(lease)}")
-            .where(col(EventRecord.name) == "UsageSettled", col(EventRecord.rewound).is_(False))
-            .order_by(col(EventRecord.seq))
-        )
+    def _settlements(self, lease: LeaseId) -> dict[_Place, int]:
         found: dict[_Place, int] = {}
         before = 0
-        for block, index, body in self._session.connection().execute(query):
-            event = event_from(body)
-            assert isinstance(event, UsageSettled)
-            found[block, index] = event.milliseconds - before
-            before = event.milliseconds
+        for row in self._queries.settlements(lease):
+            assert isinstance(row.event, UsageSettled)
+            found[row.block.hash, row.log_index] = row.event.milliseconds - before
+            before = row.event.milliseconds
         return found
 
 

@@ -4,29 +4,11 @@
 the cursor belongs to the follower and the outbox tables to the outbox: those are not derived.
 """
 
-from typing import Any
-
 from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
-from ledger.books.columns import WHOLE, Hex, Prose, Wide
+from ledger.books.columns import hex_field, prose_field, whole_field, wide_field
 from ledger.books.money_tables import MONEY
-
-
-def _bytes(**options: Any) -> Any:  # noqa: ANN401 - Field's own type
-    return Field(sa_type=Hex, **options)
-
-
-def _wide(**options: Any) -> Any:  # noqa: ANN401 - Field's own type
-    return Field(sa_type=Wide, **options)
-
-
-def _whole(**options: Any) -> Any:  # noqa: ANN401 - Field's own type
-    return Field(sa_type=WHOLE, **options)
-
-
-def _prose(**options: Any) -> Any:  # noqa: ANN401 - Field's own type
-    return Field(sa_type=Prose, **options)
 
 
 class JournalEntry(SQLModel, table=True):
@@ -34,36 +16,36 @@ class JournalEntry(SQLModel, table=True):
     it to the one before (`ledger.books.journal_chain`)."""
 
     __tablename__ = "journal"
-    seq: int | None = _whole(default=None, primary_key=True)
-    at: int = _whole()
+    seq: int | None = whole_field(default=None, primary_key=True)
+    at: int = whole_field()
     kind: str
     slot: str = Field(index=True)
     body: str
-    digest: bytes = _bytes()
+    digest: bytes = hex_field()
 
 
 class BlockRecord(SQLModel, table=True):
     """A surviving block that held events of the market."""
 
     __tablename__ = "blocks"
-    hash: bytes = _bytes(primary_key=True)
-    number: int = _whole(index=True)
-    seq: int = _whole()
+    hash: bytes = hex_field(primary_key=True)
+    number: int = whole_field(index=True)
+    seq: int = whole_field()
 
 
 class EventRecord(SQLModel, table=True):
     """One logged event; `subject` is the lease, offer or account that it changes, as text."""
 
     __tablename__ = "events"
-    seq: int = _whole(primary_key=True)
+    seq: int = whole_field(primary_key=True)
     name: str
     subject: str = Field(index=True)
-    block_number: int = _whole()
-    block_hash: bytes = _bytes(index=True)
-    block_parent: bytes = _bytes()
-    block_at: int = _whole()
-    log_index: int = _whole()
-    transaction_hash: bytes = _bytes()
+    block_number: int = whole_field()
+    block_hash: bytes = hex_field(index=True)
+    block_parent: bytes = hex_field()
+    block_at: int = whole_field()
+    log_index: int = whole_field()
+    transaction_hash: bytes = hex_field()
     body: str
     rewound: bool = False
 
@@ -72,38 +54,38 @@ class DelegationRecord(SQLModel, table=True):
     """What a key may do for an account; no row where it may do nothing."""
 
     __tablename__ = "delegations"
-    account: bytes = _bytes(primary_key=True)
-    key: bytes = _bytes(primary_key=True, index=True)
-    roles: int = _whole(default=0)
-    allowance: int = _wide(default=0)
-    until: int = _whole(default=0)
+    account: bytes = hex_field(primary_key=True)
+    key: bytes = hex_field(primary_key=True, index=True)
+    roles: int = whole_field(default=0)
+    allowance: int = wide_field(default=0)
+    until: int = whole_field(default=0)
 
 
 class MarketRecord(SQLModel, table=True):
     """One row: what the market fixed for good, who guards it, and until when it is paused (0: it is not)."""
 
     __tablename__ = "market"
-    id: int = _whole(default=1, primary_key=True)
-    token: bytes = _bytes()
-    guardian: bytes = _bytes()
-    arbiter: bytes = _bytes()
-    jury: bytes = _bytes()
+    id: int = whole_field(default=1, primary_key=True)
+    token: bytes = hex_field()
+    guardian: bytes = hex_field()
+    arbiter: bytes = hex_field()
+    jury: bytes = hex_field()
     policy: str
-    paused_until: int = _whole(default=0)
+    paused_until: int = whole_field(default=0)
 
 
 class EpochRecord(SQLModel, table=True):
     __tablename__ = "epochs"
-    account: bytes = _bytes(primary_key=True)
-    epoch: int = _wide()
+    account: bytes = hex_field(primary_key=True)
+    epoch: int = wide_field()
 
 
 class OfferRecord(SQLModel, table=True):
     __tablename__ = "offers"
-    id: bytes = _bytes(primary_key=True)
-    provider: bytes = _bytes(index=True)
+    id: bytes = hex_field(primary_key=True)
+    provider: bytes = hex_field(index=True)
     offer: str
-    used: int = _wide()
+    used: int = wide_field()
     cancelled: bool = False
 
 
@@ -111,23 +93,23 @@ class JobRecord(SQLModel, table=True):
     """`state` to `excluded` cache `ledger.market.lifecycle.standing` of the job's facts."""
 
     __tablename__ = "jobs"
-    job: bytes = _bytes(primary_key=True)
-    sequence: int = _whole(index=True)
-    buyer: bytes = _bytes(index=True)
-    document: bytes = _bytes()
-    attempts: int = _whole()
-    accepted_at: int = _whole()
-    wait_until: int = _whole()
-    delegate: bytes = _bytes()
-    reserve: int = _wide()
-    withdrawn_code: str | None = _prose(default=None)
-    withdrawn_cause: str | None = _prose(default=None)
+    job: bytes = hex_field(primary_key=True)
+    sequence: int = whole_field(index=True)
+    buyer: bytes = hex_field(index=True)
+    document: bytes = hex_field()
+    attempts: int = whole_field()
+    accepted_at: int = whole_field()
+    wait_until: int = whole_field()
+    delegate: bytes = hex_field()
+    reserve: int = wide_field()
+    withdrawn_code: str | None = prose_field(default=None)
+    withdrawn_cause: str | None = prose_field(default=None)
     state: str = Field(index=True)
-    code: str = _prose(default="")
-    cause: str = _prose(default="")
-    lease: bytes | None = _bytes(default=None)
+    code: str = prose_field(default="")
+    cause: str = prose_field(default="")
+    lease: bytes | None = hex_field(default=None)
     members: str = "[]"
-    next_attempt: int = _whole(default=0)
+    next_attempt: int = whole_field(default=0)
     excluded: str = "[]"
 
 
@@ -136,11 +118,11 @@ class BidRecord(SQLModel, table=True):
     None for a bid that continues a lease. `draw` is how a replicated one's providers were drawn last."""
 
     __tablename__ = "bids"
-    bid: bytes = _bytes(primary_key=True)
-    job: bytes = _bytes(index=True)
-    alternative: int | None = _whole(default=None)
-    attempt: int = _whole()
-    document: bytes = _bytes(index=True)
+    bid: bytes = hex_field(primary_key=True)
+    job: bytes = hex_field(index=True)
+    alternative: int | None = whole_field(default=None)
+    attempt: int = whole_field()
+    document: bytes = hex_field(index=True)
     signed: str
     draw: str | None = None
 
@@ -150,53 +132,53 @@ class LeaseRecord(SQLModel, table=True):
     journal's number of what made it, or planned it last; `planned_at` is None where nobody here did."""
 
     __tablename__ = "leases"
-    id: bytes = _bytes(primary_key=True)
-    offer: bytes = _bytes(index=True)
-    bid: bytes = _bytes(index=True)
-    provider: bytes = _bytes(index=True)
-    buyer: bytes = _bytes(index=True)
-    signer: bytes = _bytes(index=True)
+    id: bytes = hex_field(primary_key=True)
+    offer: bytes = hex_field(index=True)
+    bid: bytes = hex_field(index=True)
+    provider: bytes = hex_field(index=True)
+    buyer: bytes = hex_field(index=True)
+    signer: bytes = hex_field(index=True)
     terms: str
     state: str = Field(index=True)
-    job: bytes | None = _bytes(default=None, index=True)
-    attempt: int = _whole(default=0)
-    member: int = _whole(default=0)
-    continues: bytes | None = _bytes(default=None)
-    sequence: int = _whole(default=0)
-    planned_at: int | None = _whole(default=None)
-    skipped: int | None = _whole(default=None)
+    job: bytes | None = hex_field(default=None, index=True)
+    attempt: int = whole_field(default=0)
+    member: int = whole_field(default=0)
+    continues: bytes | None = hex_field(default=None)
+    sequence: int = whole_field(default=0)
+    planned_at: int | None = whole_field(default=None)
+    skipped: int | None = whole_field(default=None)
 
-    agree: int = _whole(default=0)
+    agree: int = whole_field(default=0)
     undecided: bool = False
-    commitment: bytes | None = _bytes(default=None)
-    result: bytes | None = _bytes(default=None)
+    commitment: bytes | None = hex_field(default=None)
+    result: bytes | None = hex_field(default=None)
     verdict: str | None = None
 
-    start: int | None = _whole(default=None)
-    escrow: int = _wide(default=0)
-    paid: int = _wide(default=0)
-    refunded: int | None = _wide(default=None)
-    ended_after: int | None = _whole(default=None)
+    start: int | None = whole_field(default=None)
+    escrow: int = wide_field(default=0)
+    paid: int = wide_field(default=0)
+    refunded: int | None = wide_field(default=None)
+    ended_after: int | None = whole_field(default=None)
     terminated: bool = False
     because: str | None = None
-    fee: int = _wide(default=0)
-    settled_milliseconds: int = _wide(default=0)
-    lock: int = _wide(default=0)
-    burned: int = _wide(default=0)
-    claimed: int | None = _wide(default=None)
-    provider_bond: int = _wide(default=0)
-    buyer_bond: int = _wide(default=0)
-    claim_until: int | None = _whole(default=None)
+    fee: int = wide_field(default=0)
+    settled_milliseconds: int = wide_field(default=0)
+    lock: int = wide_field(default=0)
+    burned: int = wide_field(default=0)
+    claimed: int | None = wide_field(default=None)
+    provider_bond: int = wide_field(default=0)
+    buyer_bond: int = wide_field(default=0)
+    claim_until: int | None = whole_field(default=None)
 
     phase: str | None = None
-    exit_code: int | None = _wide(default=None)
-    code: str = _prose(default="")
-    cause: str = _prose(default="")
-    agent_lost_at: int | None = _whole(default=None)
+    exit_code: int | None = wide_field(default=None)
+    code: str = prose_field(default="")
+    cause: str = prose_field(default="")
+    agent_lost_at: int | None = whole_field(default=None)
     usage: str | None = None
-    usage_milliseconds: int = _wide(default=0)
+    usage_milliseconds: int = wide_field(default=0)
     receipt: str | None = None
-    receipt_milliseconds: int = _wide(default=0)
+    receipt_milliseconds: int = wide_field(default=0)
     receipt_last: bool = False
 
 
@@ -206,24 +188,24 @@ class UsageRecord(SQLModel, table=True):
 
     __tablename__ = "usage_lines"
     __table_args__ = (Index("ix_usage_lines_lease_sequence", "lease", "sequence", unique=True),)
-    seq: int = _whole(primary_key=True)
-    lease: bytes = _bytes(index=True)
-    sequence: int | None = _whole(default=None)
-    evidence: bytes = _bytes(index=True)
+    seq: int = whole_field(primary_key=True)
+    lease: bytes = hex_field(index=True)
+    sequence: int | None = whole_field(default=None)
+    evidence: bytes = hex_field(index=True)
     body: str
 
 
 class OutputRecord(SQLModel, table=True):
     __tablename__ = "outputs"
-    lease: bytes = _bytes(primary_key=True)
-    path: str = _prose(primary_key=True)
+    lease: bytes = hex_field(primary_key=True)
+    path: str = prose_field(primary_key=True)
     sha256: str
-    size: int = _wide()
+    size: int = wide_field()
 
 
 class DocumentRecord(SQLModel, table=True):
     __tablename__ = "documents"
-    hash: bytes = _bytes(primary_key=True)
+    hash: bytes = hex_field(primary_key=True)
     body: bytes
 
 
@@ -231,20 +213,20 @@ class CursorRecord(SQLModel, table=True):
     """How far the chain was followed: one row, the block and its unfinalised tail."""
 
     __tablename__ = "cursor"
-    id: int = _whole(default=1, primary_key=True)
+    id: int = whole_field(default=1, primary_key=True)
     block: str
     tail: str
 
 
 class IntentRecord(SQLModel, table=True):
     __tablename__ = "intents"
-    id: int | None = _whole(default=None, primary_key=True)
+    id: int | None = whole_field(default=None, primary_key=True)
     key: str = Field(unique=True)
     kind: str = Field(index=True)
     instruction: str
     state: str = Field(index=True)
-    detail: str = _prose(default="")
-    created_at: int = _whole()
+    detail: str = prose_field(default="")
+    created_at: int = whole_field()
 
 
 class AttemptRecord(SQLModel, table=True):
@@ -255,19 +237,19 @@ class AttemptRecord(SQLModel, table=True):
     """
 
     __tablename__ = "attempts"
-    id: int | None = _whole(default=None, primary_key=True)
-    hash: bytes = _bytes(unique=True)
-    sender: bytes = _bytes(index=True)
-    nonce: int = _whole(index=True)
+    id: int | None = whole_field(default=None, primary_key=True)
+    hash: bytes = hex_field(unique=True)
+    sender: bytes = hex_field(index=True)
+    nonce: int = whole_field(index=True)
     raw: bytes
     intents: str
-    max_fee: int = _wide()
-    sent_at: int = _whole()
+    max_fee: int = wide_field()
+    sent_at: int = whole_field()
     in_flight: bool = Field(default=True, index=True)
-    seen_number: int | None = _whole(default=None, index=True)
-    seen_hash: bytes | None = _bytes(default=None)
+    seen_number: int | None = whole_field(default=None, index=True)
+    seen_hash: bytes | None = hex_field(default=None)
     decided: str | None = None
-    cost: int | None = _wide(default=None)
+    cost: int | None = wide_field(default=None)
 
 
 class SenderRecord(SQLModel, table=True):
@@ -275,17 +257,17 @@ class SenderRecord(SQLModel, table=True):
     record transactions."""
 
     __tablename__ = "senders"
-    sender: bytes = _bytes(primary_key=True)
-    generation: int = _whole()
+    sender: bytes = hex_field(primary_key=True)
+    generation: int = whole_field()
 
 
 class GasRecord(SQLModel, table=True):
     """What an account's mined transactions cost in wei, by the UTC day (days since 1970) they were sent."""
 
     __tablename__ = "gas"
-    sender: bytes = _bytes(primary_key=True)
-    day: int = _whole(primary_key=True)
-    wei: int = _wide()
+    sender: bytes = hex_field(primary_key=True)
+    day: int = whole_field(primary_key=True)
+    wei: int = wide_field()
 
 
 class WriterRecord(SQLModel, table=True):
@@ -293,9 +275,9 @@ class WriterRecord(SQLModel, table=True):
     the elections."""
 
     __tablename__ = "writers"
-    id: int = _whole(default=1, primary_key=True)
-    term: int = _whole(default=0)
-    url: str = _prose(default="")
+    id: int = whole_field(default=1, primary_key=True)
+    term: int = whole_field(default=0)
+    url: str = prose_field(default="")
 
 
 PROJECTIONS: tuple[type[SQLModel], ...] = (

@@ -5,7 +5,6 @@ every kept state is complete (`verify`), each acknowledged block is canonical un
 transaction, and the sender's nonce counts exactly the transactions that are sealed.
 """
 
-import json
 import os
 import random
 import signal
@@ -143,18 +142,3 @@ def _await(condition: Callable[[], bool], *alive: "subprocess.Popen[bytes]") -> 
         if time.monotonic() > end or any(process.poll() is not None for process in alive):
             raise Lost("no transaction was acknowledged")
         time.sleep(0.01)
-
-
-def document(trials: list[Trial], seed: int) -> str:
-    """The trials as JSON, the last one's totals first."""
-    last = trials[-1]
-    plain = {
-        "kills": len(trials),
-        "seed": seed,
-        "acknowledged": last.acknowledged,
-        "transactions": last.transactions,
-        "head": last.head,
-        "lost": 0,
-        "lives": [round(trial.life, 3) for trial in trials],
-    }
-    return json.dumps(plain, indent=2) + "\n"

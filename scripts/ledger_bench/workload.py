@@ -4,19 +4,20 @@ The market is founded once on an EVM in memory. Accounts, nonces and the chain's
 chain that mines the same bytes in order gets the same addresses, and a lease that does not open shows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from eth.abc import SignedTransactionAPI
-from eth_utils.address import to_checksum_address
+from eth_account.signers.local import LocalAccount
 
 from ledger.chain.abi import MARKET, functions
 from ledger.chain.calls import fill_words
 from ledger.chain.structs import offer_words
 from ledger.market.bid import SignedBid
+from ledger.market.identity import Address
 from ledger.market.money import rate_of
 from ledger.market.offer import Offer
-from scripts.gas.evm import CHAIN_ID, MAX_GAS, NOW, Evm, Mined, key_of
+from scripts.gas.evm import MAX_GAS, NOW, Evm, Mined, key_of
 from scripts.gas.market import PARTIES, Market
 
 FAUCET_KEY = bytes(key_of("purse").key)
@@ -24,7 +25,6 @@ START = NOW
 """second at which the market is founded and every match is made"""
 BATCH = 32
 SINGLE_GAS = 220_000
-_FEE = 2 * 10**9
 
 
 @dataclass(slots=True)
@@ -33,6 +33,10 @@ class RecordedEvm(Evm):
 
     raws: list[bytes] = field(default_factory=list)
 
+    def signed(self, key: LocalAccount, to: Address, data: bytes, gas: int) -> bytes:
+        """The account's next transaction, which is not mined here."""
+        return bytes(self._signed(key, to, data, gas).encode())
+
     def _mine(self, transaction: SignedTransactionAPI, data: bytes) -> Mined:
         self.raws.append(bytes(transaction.encode()))
         return Evm._mine(self, transaction, data)
@@ -40,17 +44,16 @@ class RecordedEvm(Evm):
 
 @dataclass(slots=True)
 class Workload:
-    """`founding` transactions, each for a block of its own, and matches without end, in the node's order."""
+    """A founded market, and matches without end, in the node's order."""
 
     market: Market
-    founding: list[bytes]
+    evm: RecordedEvm
     turn: int = 0
 
     @property
-    def counter(self) -> tuple[str, int]:
-        """Whose transactions the matches are: the node's address, and its next nonce."""
-        name = str(self.market.node.address)
-        return name, self.market.evm.nonces[name]
+    def founding(self) -> Sequence[bytes]:
+        """The transactions that found it, each for a block of its own."""
+        return self.evm.raws
 
     def singles(self, count: int) -> list[bytes]:
         """That many transactions with a match each."""
@@ -82,23 +85,11 @@ class Workload:
         return market.offers[turn % PARTIES], market.signed(market.bid(buyer), buyer)
 
     def _signed(self, name: str, gas: int, *arguments: object) -> bytes:
-        sender, nonce = self.counter
-        self.market.evm.nonces[sender] = nonce + 1
-        fields: dict[str, Any] = {
-            "type": 2,
-            "chainId": CHAIN_ID,
-            "nonce": nonce,
-            "gas": gas,
-            "maxFeePerGas": _FEE,
-            "maxPriorityFeePerGas": 1,
-            "to": to_checksum_address(self.market.market),
-            "data": functions(MARKET)[name].call(*arguments),
-        }
-        return bytes(self.market.node.sign_transaction(fields).raw_transaction)
+        data = functions(MARKET)[name].call(*arguments)
+        return self.evm.signed(self.market.node, self.market.market, data, gas)
 
 
 def workload() -> Workload:
     """A market with its parties, founded anew."""
     evm = RecordedEvm()
-    market = Market(evm=evm)
-    return Workload(market=market, founding=evm.raws)
+    return Workload(market=Market(evm=evm), evm=evm)

@@ -64,7 +64,6 @@ class _Standing:
 
     block: BlockRef
     state: MarketState
-    at: int
 
 
 class RandomMarket:
@@ -79,7 +78,7 @@ class RandomMarket:
         self.blocks: list[ChainObserved] = []
         """those that are canonical now"""
         genesis = BlockRef(number=0, hash=_hash("genesis"), parent=bytes(32), at=self.now)
-        self._past = [_Standing(block=genesis, state=_copied(self.model.state), at=self.now)]
+        self._past = [_Standing(block=genesis, state=_copied(self.model.state))]
         self._drawn = 0
         self._founding: list[MarketEvent] = [
             MarketDeployed(token=TOKEN, guardian=GUARDIAN, arbiter=ARBITER, jury=JURY, policy=EMBEDDED)
@@ -108,7 +107,7 @@ class RandomMarket:
         del self.blocks[len(self.blocks) - depth :]
         del self._past[len(self._past) - depth :]
         standing = self._past[-1]
-        self.model.state, self.now = _copied(standing.state), standing.at
+        self.model.state, self.now = _copied(standing.state), standing.block.at
         return ChainRewound(to=standing.block), vanished
 
     def bring_back(self, blocks: Sequence[ChainObserved]) -> None:
@@ -135,7 +134,7 @@ class RandomMarket:
     def _keep(self, block: ChainObserved) -> None:
         _forget(self.model.state)
         self.blocks.append(block)
-        self._past.append(_Standing(block=block.block, state=_copied(self.model.state), at=self.now))
+        self._past.append(_Standing(block=block.block, state=_copied(self.model.state)))
         del self._past[: max(0, len(self._past) - DEPTH - 1)]
 
     # one random call

@@ -5,7 +5,7 @@ sometimes to return; units are abandoned half way, and the books are closed and 
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -52,7 +52,7 @@ class Soak:
             while self.found.happened["events"] < events:
                 self._step()
                 progress(self.found.happened["events"])
-            self._deliver(list(self._market.blocks[-3:]))
+            self._write(self._market.blocks[-3:])
             self.found.differences = self.compared()
         return self.found
 
@@ -81,7 +81,7 @@ class Soak:
         elif dice < 0.12:
             self._repeat()
         else:
-            self._deliver([self._sealed() for _ in range(self._dice.choice((1, 1, 1, 5)))])
+            self._write([self._sealed() for _ in range(self._dice.choice((1, 1, 1, 5)))])
 
     def _sealed(self) -> ChainObserved:
         block = self._market.seal(self._dice.choice((1, 4, 12, 40)))
@@ -104,7 +104,7 @@ class Soak:
 
     def _come_back(self, vanished: list[ChainObserved]) -> None:
         """Another branch is canonical for a block, then the old one again."""
-        self._deliver([self._sealed()])
+        self._write([self._sealed()])
         rewound, _ = self._market.rewind(1)
         self._market.bring_back(vanished)
         self.found.happened["branches that came back"] += 1
@@ -113,17 +113,14 @@ class Soak:
     def _repeat(self) -> None:
         known = self._market.blocks[-self._dice.randint(1, DEPTH) :]
         self.found.happened["duplicates"] += len(known)
-        self._deliver(known)
+        self._write(known)
 
     def _reopen(self) -> None:
         self.found.happened["openings"] += 1
         self._books.close()
         self._books = open_books(self._url)
 
-    def _deliver(self, blocks: list[ChainObserved]) -> None:
-        self._write(list(blocks))
-
-    def _write(self, facts: list[Fact]) -> None:
+    def _write(self, facts: Sequence[Fact]) -> None:
         """One unit; now and then it dies before its end, and is tried again."""
         if self._dice.random() < 0.1:
             self.found.happened["crashes"] += 1
@@ -132,12 +129,12 @@ class Soak:
             for fact in facts:
                 unit.record(fact)
 
-    def _die_in(self, facts: list[Fact]) -> None:
+    def _die_in(self, facts: Sequence[Fact]) -> None:
         with suppress(_Crash):
             self._record_and_die(facts)
         self._reopen()
 
-    def _record_and_die(self, facts: list[Fact]) -> NoReturn:
+    def _record_and_die(self, facts: Sequence[Fact]) -> NoReturn:
         with self._books.transaction() as unit:
             for fact in facts:
                 unit.record(fact)

@@ -38,18 +38,18 @@ PLACES = 512
 """jobs of one core that it takes at once"""
 Urls = Callable[[], Sequence[str]]
 """where the node's processes are at the moment"""
+PATIENCE = Patience(clock=time.monotonic, sleep=time.sleep)
 
 
 def fund(client: MarketClient, key: LocalKey, *, staked: int = 0) -> None:
     """Coin and token from the faucet, a balance of `MONEY`, of which `staked` becomes stake."""
     client.faucet(key.address)
-    patience = Patience(clock=time.monotonic, sleep=time.sleep)
     while client.token_balance(key.address) < MONEY:
         time.sleep(0.05)
-    send_and_wait(client, key, approve(client.token(), client.market, 2**255), patience)
-    send_and_wait(client, key, deposit(client.market, MONEY), patience)
+    send_and_wait(client, key, approve(client.token(), client.market, 2**255), PATIENCE)
+    send_and_wait(client, key, deposit(client.market, MONEY), PATIENCE)
     if staked:
-        send_and_wait(client, key, stake(client.market, staked), patience)
+        send_and_wait(client, key, stake(client.market, staked), PATIENCE)
 
 
 class PaperAgent:
@@ -83,8 +83,7 @@ class PaperAgent:
             document=document_hash(self._document),
         )
         wish = RegisterOffer(offer=offer)
-        patience = Patience(clock=time.monotonic, sleep=time.sleep)
-        send_and_wait(client, self._key, client.call_of(wish), patience)
+        send_and_wait(client, self._key, client.call_of(wish), PATIENCE)
         self._offer: OfferId = offer_id(client.domain(), offer)
 
     def _any(self) -> str:

@@ -7,12 +7,12 @@ through the very states it had, and a block that comes back is posted anew. The 
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, Table, exists, func, insert, select
-from sqlalchemy.exc import DatabaseError, IntegrityError
-from sqlmodel import Session, SQLModel
+from sqlalchemy import RowMapping, func, insert, select
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlmodel import Session
 
 from ledger.books.accounts import Kind, Move, moves_of
-from ledger.books.money_tables import BELOW_ZERO, HoldRecord, TransferRecord, join, split
+from ledger.books.money_tables import BELOW_ZERO, HOLDS, TRANSFERS, in_force, join, split
 from ledger.books.projections.market import policy_of
 from ledger.market.errors import Broken
 from ledger.market.events import Logged
@@ -24,13 +24,6 @@ _MIRROR = {
     Kind.VOID: (Kind.RESTORE,),
 }
 """what reverses each kind; a direct one goes the other way"""
-
-
-def _table(model: type[SQLModel]) -> Table:
-    return model.metadata.tables[str(model.__tablename__)]
-
-
-_TRANSFERS, _HOLDS = _table(TransferRecord), _table(HoldRecord)
 
 
 def post(session: Session, logged: Logged) -> None:
@@ -53,20 +46,15 @@ def post(session: Session, logged: Logged) -> None:
         }
         try:
             _append(session, cells | _place(logged, leg))
-        except (IntegrityError, DatabaseError) as error:
+        except (IntegrityError, DataError) as error:
             raise _impossible(move, error) from error
 
 
 def unpost(session: Session, block_hash: bytes) -> None:
     """Reverse what the events of a vanished block posted, unless that was done. Newer blocks come first."""
-    later = _TRANSFERS.alias()
-    query = (
-        select(_TRANSFERS)
-        .where(_TRANSFERS.c.block_hash == block_hash, _TRANSFERS.c.reverses.is_(None))
-        .where(~exists().where(later.c.reverses == _TRANSFERS.c.id))
-        .order_by(_TRANSFERS.c.id.desc())
-    )
-    for row in session.connection().execute(query).mappings().all():
+    query = select(TRANSFERS).where(TRANSFERS.c.block_hash == block_hash, in_force())
+    newest_first = query.order_by(TRANSFERS.c.id.desc())
+    for row in session.connection().execute(newest_first).mappings().all():
         for kind in _MIRROR[Kind(row["kind"])]:
             _append(session, _reversal(row, kind))
 
@@ -91,17 +79,17 @@ def _place(logged: Logged, leg: int) -> dict[str, Any]:
 
 def _append(session: Session, cells: Mapping[str, Any]) -> None:
     connection = session.connection()
-    newest = connection.execute(select(func.max(_TRANSFERS.c.id))).scalar() or 0
-    connection.execute(insert(_TRANSFERS).values({**cells, "id": newest + 1}))
+    newest = connection.execute(select(func.max(TRANSFERS.c.id))).scalar() or 0
+    connection.execute(insert(TRANSFERS).values({**cells, "id": newest + 1}))
 
 
 def _held(session: Session, name: str) -> int:
-    query = select(_HOLDS.c.high, _HOLDS.c.low).where(_HOLDS.c.name == name)
+    query = select(HOLDS.c.high, HOLDS.c.low).where(HOLDS.c.name == name)
     row = session.connection().execute(query).one_or_none()
     return 0 if row is None else join(row.high, row.low)
 
 
-def _impossible(move: Move, error: DatabaseError) -> Broken:
+def _impossible(move: Move, error: DBAPIError) -> Broken:
     short = BELOW_ZERO in str(error.orig)
     return Broken(
         "negative-balance" if short else "impossible-transfer",

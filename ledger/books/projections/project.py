@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlmodel import Session, delete
 
 from ledger.books import money_rules
-from ledger.books.money_rules import Dialect
+from ledger.books.dialect import dialect_of
 from ledger.books.projections import chain, jobs, leases
 from ledger.books.tables import PROJECTIONS, LeaseRecord
 from ledger.market.facts import (
@@ -46,7 +46,7 @@ def project(session: Session, seq: int, fact: Fact) -> None:
 def start_over(session: Session) -> None:
     """Empty every derived table; the money's rules, which forbid that, are made again after it."""
     connection = session.connection()
-    dialect: Dialect = "sqlite" if connection.dialect.name == "sqlite" else "postgresql"
+    dialect = dialect_of(connection)
     for statement in money_rules.lifted(dialect):
         connection.exec_driver_sql(statement)
     for table in PROJECTIONS:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import select
 
 from ledger.books.books import Books, open_books
+from ledger.books.projections.money import post
 from ledger.books.tables import JobRecord
 from ledger.market.delegation import Role
 from ledger.market.errors import Broken, Rejected, Unavailable
@@ -512,3 +513,14 @@ def test_payments_are_read_with_their_roots_until_they_are_rewound(
     assert settled.name == "UsageSettled"
     record(books, market.rewind(1))
     assert books.queries.settlements(leased) == []
+
+
+def test_a_transfer_that_the_disk_refuses_is_no_fault_of_the_events(tmp_path: Path) -> None:
+    market = SmallMarket()
+    market.deposit(1)
+    (deposit,) = market.seal().events
+    with open_books(str(tmp_path / "node.db")) as books:
+        with pytest.raises(Unavailable) as refused, books._writing() as session:  # noqa: PT012 - one unit
+            session.connection().exec_driver_sql("PRAGMA query_only = ON")
+            post(session, deposit)
+        assert refused.value.code == "books-unavailable"
