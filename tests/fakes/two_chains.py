@@ -1,6 +1,7 @@
 """The same transactions on the embedded chain and on anvil: what differs is one EVM's or the other's."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 from eth_account import Account
 
 from ledger.chain.embedded.chain import EmbeddedChain
+from ledger.chain.embedded.debug_methods import DebugMethods
+from ledger.chain.embedded.eth_methods import EthMethods
 from ledger.chain.embedded.grid import initialise, open_chain
 from ledger.chain.embedded.transactions import TRANSACTION_GAS_CAP
 from tests.anvil import anvil, ask
@@ -68,3 +71,9 @@ def two_chains(directory: Path) -> Iterator[TwoChains]:
             yield TwoChains(chain=chain, url=url)
     finally:
         chain.close()
+
+
+def debugging(chain: EmbeddedChain, clock: Callable[[], float] = time.monotonic) -> DebugMethods:
+    """A chain's traces, as it is served with them."""
+    eth = EthMethods(chain)
+    return DebugMethods(chain, eth.references, eth.settings, clock)

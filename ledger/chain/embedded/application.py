@@ -36,7 +36,8 @@ def application(chain: EmbeddedChain, grid: GridMethods, announcer: Announcer) -
     """The ASGI application of one chain; `announcer` is started by who serves it."""
     eth = EthMethods(chain)
     filters = Filters(chain, eth.blocks.logs, time.monotonic, _draw)
-    tables = (DebugMethods(chain), eth, filters, grid, PoolMethods(chain))
+    debug = DebugMethods(chain, eth.references, eth.settings)
+    tables = (debug, eth, filters, grid, PoolMethods(chain))
     dispatcher = Dispatcher(*(methods.table() for methods in tables))
 
     def subscriptions() -> Subscriptions:

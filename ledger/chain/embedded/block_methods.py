@@ -12,6 +12,7 @@ from ledger.chain.embedded.pending import PendingBlock
 from ledger.chain.embedded.queries import Queries
 from ledger.chain.embedded.rows import BlockRow, TransactionRow
 from ledger.chain.embedded.rpc_error import LIMIT_EXCEEDED, RpcError, invalid
+from ledger.chain.embedded.transactions import PooledTransaction
 
 
 class BlockMethods:
@@ -48,7 +49,7 @@ class BlockMethods:
 
     def block_by_number(self, block: object, full: object = False) -> Json | None:
         """The canonical block at a number or tag; null when there is none."""
-        whole = _flag(full)
+        whole = parameters.flag(full)
         if is_pending(block):
             pending = self._pending.current()
             return formatting.pending_block(pending.row, pending.transactions, full=whole)
@@ -58,7 +59,7 @@ class BlockMethods:
 
     def block_by_hash(self, block: object, full: object = False) -> Json | None:
         """A block by hash, replaced ones included."""
-        whole = _flag(full)
+        whole = parameters.flag(full)
         with self._chain.store.reading() as query:
             row = query.block_by_hash(parameters.block_hash(block))
             return None if row is None else _block(query, row, full=whole)
@@ -105,14 +106,11 @@ class BlockMethods:
 
     def transaction_by_hash(self, transaction: object) -> Json | None:
         """A sealed transaction, else a waiting one, else null."""
-        key = parameters.block_hash(transaction)
-        with self._chain.changed:
-            waiting = self._chain.mempool.get(key)
-        with self._chain.store.reading() as query:
-            row = query.transaction(key)
-            if row is not None:
-                return _included(query, row)
-        return None if waiting is None else formatting.waiting(waiting.signed, key, waiting.sender)
+        found = self._found(transaction)
+        if isinstance(found, TransactionRow):
+            with self._chain.store.reading() as query:
+                return _included(query, found)
+        return None if found is None else formatting.waiting(found.signed, found.hash, found.sender)
 
     def transaction_by_place(self, block: object, position: object) -> Json | None:
         """The transaction at a position of a sealed block."""
@@ -122,14 +120,8 @@ class BlockMethods:
 
     def raw_by_hash(self, transaction: object) -> str | None:
         """A transaction's bytes as they were received, sealed or waiting; null when unknown."""
-        key = parameters.block_hash(transaction)
-        with self._chain.changed:
-            waiting = self._chain.mempool.get(key)
-        if waiting is not None:
-            return formatting.data(waiting.raw)
-        with self._chain.store.reading() as query:
-            row = query.transaction(key)
-        return None if row is None else formatting.data(row.raw)
+        found = self._found(transaction)
+        return None if found is None else formatting.data(found.raw)
 
     def raw_by_place(self, block: object, position: object) -> str | None:
         """The bytes of the transaction at a position of a sealed block."""
@@ -157,6 +149,13 @@ class BlockMethods:
             raise RpcError(LIMIT_EXCEEDED, f"query returned more than {MAX_LOGS} results")
         return [formatting.log(row) for row in found]
 
+    def _found(self, transaction: object) -> TransactionRow | PooledTransaction | None:
+        key = parameters.block_hash(transaction)
+        with self._chain.changed:  # asked first: what is sealed in between is found in the store
+            waiting = self._chain.mempool.get(key)
+        with self._chain.store.reading() as query:
+            return query.transaction(key) or waiting
+
     def _at(self, query: Queries, block: object, position: object) -> TransactionRow | None:
         place = parameters.quantity(position, "index")
         if is_pending(block):
@@ -164,12 +163,6 @@ class BlockMethods:
         row = self._references.find(query, block)
         rows = [] if row is None else query.transactions_of(row.hash)
         return rows[place] if place < len(rows) else None
-
-
-def _flag(value: object) -> bool:
-    if value is not None and not isinstance(value, bool):
-        raise invalid("the second argument is not a boolean")
-    return bool(value)
 
 
 def _block(query: Queries, row: BlockRow, *, full: bool) -> Json:

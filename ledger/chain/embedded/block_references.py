@@ -39,10 +39,9 @@ class BlockReferences:
         row = self.find(query, block)
         if row is None:
             raise RpcError(SERVER_ERROR, "header not found")
-        if isinstance(block, dict) and block.get("requireCanonical") is True:
-            canonical = query.block_by_number(row.number)
-            if canonical is None or canonical.hash != row.hash:
-                raise RpcError(SERVER_ERROR, "hash is not currently canonical")
+        wanted_canonical = isinstance(block, dict) and block.get("requireCanonical") is True
+        if wanted_canonical and not query.is_canonical(row):
+            raise RpcError(SERVER_ERROR, "hash is not currently canonical")
         return row
 
     def find(self, query: Queries, block: object) -> BlockRow | None:

@@ -90,7 +90,7 @@ def on_head(chain: EmbeddedChain, block: BlockRow) -> Setting:
 def on_block(chain: EmbeddedChain, block: BlockRow) -> Setting:
     """An older block as it was. `Rejected` where its state is not kept any more."""
     own = decode_header(block)
-    chain.accounts(own)
+    chain.require_state(own)
     return Setting(header=own, database=chain.reading_database(), parent=block.parent)
 
 

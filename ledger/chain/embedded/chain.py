@@ -158,7 +158,7 @@ class EmbeddedChain:
             if row is None:
                 raise Rejected("block-unknown", "The parent block is unknown.", "Name a sealed block.")
             header = decode_header(row)
-            self._check_state(header)
+            self.require_state(header)
             transactions = [pooled(raw, self.genesis.chain_id) for raw in raws]
             return self._seal_on(header, transactions, extra=extra)
 
@@ -182,9 +182,9 @@ class EmbeddedChain:
     def accounts(self, header: BlockHeaderAPI) -> Accounts:
         """Balances, nonces, code and storage after that block; reads committed data only.
 
-        `Rejected` ("state-pruned") where the block's state is not kept any more.
+        Raises as `require_state` does.
         """
-        self._check_state(header)
+        self.require_state(header)
         return Accounts(self.reading_database(), header)
 
     def reading_database(self) -> OverlayDatabase:
@@ -211,9 +211,32 @@ class EmbeddedChain:
         ancestry = evm.Ancestry(database, self._header_of)
         return evm.build_block(ancestry, self.genesis.chain_id, base, waiting)
 
-    def child_header(self, parent: BlockHeaderAPI) -> BlockHeaderAPI:
-        """The header that a block sealed now would start from."""
-        return self._base_header(parent)
+    def child_header(self, parent: BlockHeaderAPI, extra: bytes = b"") -> BlockHeaderAPI:
+        """The header that a block sealed on `parent` now would start from."""
+        header: PragueBlockHeader = evm.SharedSecondVM.create_header_from_parent(
+            parent,
+            timestamp=max(self.now(), parent.timestamp),
+            gas_limit=parent.gas_limit,
+            coinbase=self.genesis.faucet,
+            extra_data=extra,
+        )
+        return header
+
+    def require_state(self, header: BlockHeaderAPI) -> None:
+        """`Rejected` ("state-pruned") where the block's state is not kept any more."""
+        with self.store.reading() as query:
+            oldest = query.oldest_state()
+            reach = int(header.block_number)
+            ancestor = query.canonical_ancestor(bytes(header.hash)) if reach >= oldest else None
+            if ancestor is not None:
+                reach = ancestor.number
+        if reach < oldest:
+            raise Rejected(
+                "state-pruned",
+                f"The state of block {header.block_number} is not kept any more; the oldest is {oldest}.",
+                "Ask for a later block, or run the chain with --archive from its start.",
+                oldest=oldest,
+            )
 
     def _at_head(self) -> tuple[BlockHeaderAPI, Accounts]:
         """For who holds `changed`: accounts remember what they read and are not for two threads at once."""
@@ -226,23 +249,13 @@ class EmbeddedChain:
     def _ready(self, parent: BlockHeaderAPI, account: Accounts, limit: int) -> list[PooledTransaction]:
         if not len(self.mempool):
             return []
-        return self.mempool.ready(account.nonce, evm.base_fee(self._base_header(parent)), limit)
-
-    def _base_header(self, parent: BlockHeaderAPI, extra: bytes = b"") -> BlockHeaderAPI:
-        header: PragueBlockHeader = evm.SharedSecondVM.create_header_from_parent(
-            parent,
-            timestamp=max(self.now(), parent.timestamp),
-            gas_limit=parent.gas_limit,
-            coinbase=self.genesis.faucet,
-            extra_data=extra,
-        )
-        return header
+        return self.mempool.ready(account.nonce, evm.base_fee(self.child_header(parent)), limit)
 
     def _seal_on(
         self, parent: BlockHeaderAPI, waiting: Sequence[PooledTransaction], *, extra: bytes = b""
     ) -> Sealed:
         with self._discarding_on_failure():
-            base = self._base_header(parent, extra)
+            base = self.child_header(parent, extra)
             candidate = self.execute(base, waiting, self._overlay)
             self._check_new(bytes(candidate.block.hash))
             with self.store.reading() as query:
@@ -270,21 +283,6 @@ class EmbeddedChain:
         with self.store.reading() as query:
             row = query.block_by_hash(block)
         return None if row is None else decode_header(row)
-
-    def _check_state(self, header: BlockHeaderAPI) -> None:
-        with self.store.reading() as query:
-            oldest = query.oldest_state()
-            reach = int(header.block_number)
-            ancestor = query.canonical_ancestor(bytes(header.hash)) if reach >= oldest else None
-            if ancestor is not None:
-                reach = ancestor.number
-        if reach < oldest:
-            raise Rejected(
-                "state-pruned",
-                f"The state of block {header.block_number} is not kept any more; the oldest is {oldest}.",
-                "Ask for a later block, or run the chain with --archive from its start.",
-                oldest=oldest,
-            )
 
     @contextmanager
     def _discarding_on_failure(self) -> Iterator[None]:

@@ -9,15 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ledger.chain.embedded import calls, parameters
-from ledger.chain.embedded.block_references import BlockReferences, is_pending
-from ledger.chain.embedded.calls import Setting
+from ledger.chain.embedded import parameters
+from ledger.chain.embedded.block_references import BlockReferences
 from ledger.chain.embedded.chain import EmbeddedChain
-from ledger.chain.embedded.overrides import override_block, override_state
-from ledger.chain.embedded.pending import PendingBlock
 from ledger.chain.embedded.replay import Watch, history_required, replay, replay_call
 from ledger.chain.embedded.rows import BlockRow
 from ledger.chain.embedded.rpc_error import LIMIT_EXCEEDED, SERVER_ERROR, RpcError
+from ledger.chain.embedded.settings import Settings
 from ledger.chain.embedded.trace_options import requested
 from ledger.chain.embedded.tracing import Budget, Json
 
@@ -27,10 +25,16 @@ MAX_AT_ONCE = 4
 class DebugMethods:
     """Bound to one chain; `clock` is monotonic, in seconds."""
 
-    def __init__(self, chain: EmbeddedChain, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        chain: EmbeddedChain,
+        references: BlockReferences,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._chain = chain
-        self._blocks = BlockReferences(chain)
-        self._pending = PendingBlock(chain)
+        self._references = references
+        self._settings = settings
         self._clock = clock
         self._free = threading.BoundedSemaphore(MAX_AT_ONCE)
 
@@ -56,7 +60,7 @@ class DebugMethods:
 
     def trace_block_by_number(self, block: object, options: object = None) -> list[Json]:
         """The traces of all transactions of the canonical block at a number or tag."""
-        return self._trace_block(self._blocks.read(block), options)
+        return self._trace_block(self._references.read(block), options)
 
     def trace_block_by_hash(self, block: object, options: object = None) -> list[Json]:
         """The traces of all transactions of a block, also of one that was replaced."""
@@ -72,9 +76,8 @@ class DebugMethods:
         call = parameters.call(request)
         with self._watching(options) as watch:
             fields = options if isinstance(options, dict) else {}
-            setting = override_block(self._setting(block), fields.get("blockOverrides"))
-            state = calls.state_in(self._chain, setting, call)
-            override_state(state, fields.get("stateOverrides"))
+            header, accounts = fields.get("blockOverrides"), fields.get("stateOverrides")
+            state = self._settings.state(call, block, header=header, accounts=accounts)
             return replay_call(state, call, watch)
 
     def _trace_block(self, row: BlockRow, options: object) -> list[Json]:
@@ -93,9 +96,3 @@ class DebugMethods:
                 yield Watch(tracer=lambda: wanted.tracer(budget), budget=budget)
         finally:
             self._free.release()
-
-    def _setting(self, block: object) -> Setting:
-        if is_pending(block):
-            return calls.on_pending(self._pending.current())
-        row = self._blocks.read(block)
-        return (calls.on_head if block in (None, "latest") else calls.on_block)(self._chain, row)

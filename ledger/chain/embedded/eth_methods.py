@@ -11,6 +11,7 @@ from ledger.chain.embedded.block_references import BlockReferences
 from ledger.chain.embedded.chain import EmbeddedChain
 from ledger.chain.embedded.formatting import Json
 from ledger.chain.embedded.pending import PendingBlock
+from ledger.chain.embedded.settings import Settings
 from ledger.chain.embedded.state_methods import StateMethods
 
 _MODULES = ("bingwang", "debug", "eth", "evm", "net", "rpc", "txpool", "web3")
@@ -21,10 +22,11 @@ class EthMethods:
 
     def __init__(self, chain: EmbeddedChain) -> None:
         self._chain = chain
-        self._references = BlockReferences(chain)
+        self.references = BlockReferences(chain)
         pending = PendingBlock(chain)
-        self.blocks = BlockMethods(chain, self._references, pending)
-        self._states = StateMethods(chain, self._references, pending)
+        self.settings = Settings(chain, self.references, pending)
+        self.blocks = BlockMethods(chain, self.references, pending)
+        self._states = StateMethods(chain, self.settings)
 
     def table(self) -> dict[str, Callable[..., object]]:
         """Method names and what answers them."""
@@ -45,7 +47,7 @@ class EthMethods:
         wanted = fees.percentiles(percentiles)
         blocks = parameters.quantity(count, "count")
         with self._chain.store.reading() as query:
-            last = self._references.find(query, newest)
+            last = self.references.find(query, newest)
             if last is None:
                 head = query.head().number
                 raise fees.beyond_head(parameters.quantity(newest, "block"), head)

@@ -10,7 +10,6 @@ from typing import Protocol
 
 from ledger.chain.embedded import formatting
 from ledger.chain.embedded.chain import EmbeddedChain
-from ledger.chain.embedded.formatting import Json
 from ledger.chain.embedded.queries import LogFilter, Queries
 from ledger.chain.embedded.rows import BlockRow, LogRow
 from ledger.chain.embedded.rpc_error import LIMIT_EXCEEDED, RpcError
@@ -84,7 +83,9 @@ class LogFeed:
         with self._chain.store.reading() as query:
             step = advance(query, self._seen)
             self._seen = step.head
-            undone = [self._removed(log) for row in step.left for log in self._logs_of(query, row)]
+            undone = [
+                formatting.log(log, removed=True) for row in step.left for log in self._logs_of(query, row)
+            ]
             done = self._between(query, step.first, step.head.number)
         if len(done) > MAX_LOGS:
             raise RpcError(LIMIT_EXCEEDED, f"more than {MAX_LOGS} logs since the last look: use eth_getLogs")
@@ -98,10 +99,6 @@ class LogFeed:
     def _between(self, query: Queries, first: int, last: int) -> Sequence[LogRow]:
         first, last = max(first, self._wanted.first), min(last, self._wanted.last)
         return query.logs(replace(self._wanted, first=first, last=last), MAX_LOGS + 1)
-
-    @staticmethod
-    def _removed(log: LogRow) -> Json:
-        return formatting.log(log, removed=True)
 
 
 class ArrivalFeed:

@@ -86,10 +86,7 @@ class Mempool:
 
     def next_nonce(self, sender: bytes, account_nonce: int) -> int:
         """The nonce a new transaction of `sender` should carry: after its unbroken run of waiting ones."""
-        waiting = self._accounts.get(sender, {})
-        while account_nonce in waiting:
-            account_nonce += 1
-        return account_nonce
+        return after_run(self._accounts.get(sender, {}), account_nonce)
 
     def spending(self, sender: bytes, without_nonce: int) -> int:
         """Wei that the waiting transactions of `sender` may cost together, one nonce left out."""
@@ -135,6 +132,13 @@ class Mempool:
     def _check_room(self, waiting: dict[int, PooledTransaction]) -> None:
         if len(self._by_hash) >= self._capacity or len(waiting) >= self._per_account:
             raise Unavailable("txpool-full", "txpool is full.", "Send it again after the next block.")
+
+
+def after_run(waiting: Mapping[int, PooledTransaction], nonce: int) -> int:
+    """The first nonce from `nonce` on at which nothing waits."""
+    while nonce in waiting:
+        nonce += 1
+    return nonce
 
 
 def _check_replacement(old: PooledTransaction, new: PooledTransaction) -> None:

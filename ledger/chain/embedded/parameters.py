@@ -51,6 +51,13 @@ def block_hash(value: object) -> bytes:
     return data(value, "hash", 32)
 
 
+def flag(value: object) -> bool:
+    """The second argument of a method that shows things whole or by hash; null is false."""
+    if value is not None and not isinstance(value, bool):
+        raise invalid("the second argument is not a boolean")
+    return bool(value)
+
+
 def call(value: object) -> Call:
     """A call object; without `gasPrice` or `maxFeePerGas` the call is free."""
     if not isinstance(value, dict):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from eth.abc import AtomicDatabaseAPI, BlockHeaderAPI
 
 from ledger.chain.embedded import evm
-from ledger.chain.embedded.accounts import Accounts
 from ledger.chain.embedded.chain import EmbeddedChain, decode_header
 from ledger.chain.embedded.rows import BlockRow, TransactionRow
 
@@ -29,11 +28,6 @@ class Pending:
     def header(self) -> BlockHeaderAPI:
         """Its header, with the root of the state after it."""
         return decode_header(self.row)
-
-    @property
-    def accounts(self) -> Accounts:
-        """The accounts after it."""
-        return Accounts(self.database, self.header)
 
 
 class PendingBlock:

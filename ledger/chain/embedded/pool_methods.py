@@ -7,6 +7,7 @@ from eth_utils.address import to_checksum_address
 from ledger.chain.embedded import formatting, parameters
 from ledger.chain.embedded.chain import EmbeddedChain, decode_header
 from ledger.chain.embedded.formatting import Json
+from ledger.chain.embedded.mempool import after_run
 from ledger.chain.embedded.transactions import PooledTransaction
 
 Waiting = Mapping[bytes, Mapping[int, PooledTransaction]]
@@ -52,18 +53,12 @@ class PoolMethods:
             waiting = self._chain.mempool.by_account()
         split: dict[str, dict[bytes, dict[int, PooledTransaction]]] = {"pending": {}, "queued": {}}
         for sender, transactions in waiting.items():
-            run = _run(transactions, accounts.nonce(sender))
+            first = accounts.nonce(sender)
+            run = range(first, after_run(transactions, first))
             for nonce, transaction in transactions.items():
                 kind = "pending" if nonce in run else "queued"
                 split[kind].setdefault(sender, {})[nonce] = transaction
         return split
-
-
-def _run(transactions: Mapping[int, PooledTransaction], nonce: int) -> range:
-    last = nonce
-    while last in transactions:
-        last += 1
-    return range(nonce, last)
 
 
 def _shown(accounts: Waiting, show: Callable[[PooledTransaction], object]) -> Json:

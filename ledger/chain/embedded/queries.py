@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ledger.chain.embedded import schema
 from ledger.chain.embedded.rows import BlockRow, LogRow, ReceiptRow, TransactionRow
 
 _BLOCK = "SELECT hash, number, parent, timestamp, header, size FROM blocks"
@@ -119,7 +120,7 @@ class Queries:
 
     def oldest_state(self) -> int:
         """The first block whose state is whole."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = 'oldest_state'").fetchone()
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (schema.OLDEST_STATE,)).fetchone()
         return int(row[0])
 
     def grants(self, since: int, address: bytes | None = None) -> int:

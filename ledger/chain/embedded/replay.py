@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from eth.abc import BlockHeaderAPI, ComputationAPI, SignedTransactionAPI, StateAPI
-from eth.exceptions import StateRootNotFound, VMError
+from eth.exceptions import VMError
 from eth.vm.chain_context import ChainContext
 from eth.vm.interrupt import EVMMissingData
 
@@ -99,7 +99,7 @@ def _run(
 
 def _state(chain: EmbeddedChain, header: BlockHeaderAPI, after: BlockRow) -> StateAPI:
     root = decode_header(after)
-    chain.accounts(root)
+    chain.require_state(root)
     return SharedSecondVM.build_state(
         chain.reading_database(),
         header.copy(state_root=root.state_root),
@@ -113,7 +113,7 @@ def history_required() -> Iterator[None]:
     """Says in go-ethereum's words that the state to start from is not kept, or went while it was read."""
     try:
         yield
-    except (Rejected, EVMMissingData, StateRootNotFound) as exc:
+    except (Rejected, EVMMissingData) as exc:
         raise RpcError(SERVER_ERROR, f"required historical state unavailable: {_cause(exc)}") from exc
 
 

@@ -3,16 +3,13 @@
 from collections.abc import Callable
 
 from ledger.chain.embedded import calls, estimates, formatting, parameters
-from ledger.chain.embedded.accounts import Accounts
-from ledger.chain.embedded.block_references import BlockReferences, is_pending
-from ledger.chain.embedded.calls import Call, Setting
-from ledger.chain.embedded.chain import EmbeddedChain, decode_header
+from ledger.chain.embedded.block_references import is_pending
+from ledger.chain.embedded.chain import EmbeddedChain
 from ledger.chain.embedded.estimates import TouchingVM
 from ledger.chain.embedded.formatting import Json
-from ledger.chain.embedded.overrides import override_block, override_state
-from ledger.chain.embedded.pending import PendingBlock
 from ledger.chain.embedded.proofs import AccountProof, prove
 from ledger.chain.embedded.rpc_error import invalid
+from ledger.chain.embedded.settings import Settings
 
 _MAX_SLOTS = 1_024
 
@@ -20,10 +17,9 @@ _MAX_SLOTS = 1_024
 class StateMethods:
     """Bound to one chain."""
 
-    def __init__(self, chain: EmbeddedChain, references: BlockReferences, pending: PendingBlock) -> None:
+    def __init__(self, chain: EmbeddedChain, settings: Settings) -> None:
         self._chain = chain
-        self._references = references
-        self._pending = pending
+        self._settings = settings
 
     def table(self) -> dict[str, Callable[..., object]]:
         """Method names and what answers them."""
@@ -41,24 +37,25 @@ class StateMethods:
     def balance(self, address: object, block: object = "latest") -> str:
         """An account's coin, in wei."""
         account = parameters.address(address)
-        return hex(self._accounts(block).balance(account))
+        return hex(self._settings.accounts(block).balance(account))
 
     def code(self, address: object, block: object = "latest") -> str:
         """An account's code."""
         account = parameters.address(address)
-        return formatting.data(self._accounts(block).code(account))
+        return formatting.data(self._settings.accounts(block).code(account))
 
     def storage_at(self, address: object, slot: object, block: object = "latest") -> str:
         """One storage word of an account."""
         account, place = parameters.address(address), parameters.quantity(slot, "slot")
-        return formatting.data(self._accounts(block).storage(account, place).to_bytes(32, "big"))
+        word = self._settings.accounts(block).storage(account, place)
+        return formatting.data(word.to_bytes(32, "big"))
 
     def transaction_count(self, address: object, block: object = "latest") -> str:
         """An account's nonce; `pending` counts its waiting transactions too."""
         account = parameters.address(address)
         if is_pending(block):
             return hex(self._chain.next_nonce(account))
-        return hex(self._accounts(block).nonce(account))
+        return hex(self._settings.accounts(block).nonce(account))
 
     def proof(self, address: object, slots: object, block: object = "latest") -> Json:
         """EIP-1186: an account, storage words, and the trie nodes that prove them."""
@@ -66,7 +63,7 @@ class StateMethods:
         if not isinstance(slots, list) or len(slots) > _MAX_SLOTS:
             raise invalid(f"storage keys must be a list of at most {_MAX_SLOTS}")
         places = [parameters.quantity(slot, "storage key") for slot in slots]
-        setting = self._setting(block)
+        setting = self._settings.at(block)
         proven = prove(setting.database, setting.header.state_root, account, places)
         return _proof(account, proven, [str(slot) for slot in slots])
 
@@ -75,9 +72,7 @@ class StateMethods:
     ) -> str:
         """The output of a call, under state and block overrides; error 3 with the data of a revert."""
         wanted = parameters.call(request)
-        setting = override_block(self._setting(block), header)
-        opened = calls.state_in(self._chain, setting, wanted)
-        override_state(opened, state)
+        opened = self._settings.state(wanted, block, header=header, accounts=state)
         return formatting.data(calls.call(opened, wanted))
 
     def estimate_gas(
@@ -85,31 +80,16 @@ class StateMethods:
     ) -> str:
         """A gas limit that suffices, under overrides as for `eth_call`."""
         wanted = parameters.call(request)
-        setting = override_block(self._setting(block), header)
-        opened = calls.state_in(self._chain, setting, wanted)
-        override_state(opened, state)
+        opened = self._settings.state(wanted, block, header=header, accounts=state)
         return hex(estimates.estimate_gas(opened, wanted))
 
     def create_access_list(self, request: object, block: object = "latest") -> Json:
         """EIP-2930's list of what a call touches, and the gas it uses with it."""
-        wanted: Call = parameters.call(request)
-        opened = calls.state_in(self._chain, self._setting(block), wanted, TouchingVM)
+        wanted = parameters.call(request)
+        opened = self._settings.state(wanted, block, vm=TouchingVM)
         listed, used, error = estimates.access_list(opened, wanted)
         shown: Json = {"accessList": formatting.access_list(listed), "gasUsed": hex(used)}
         return shown if error is None else {**shown, "error": error}
-
-    def _accounts(self, block: object) -> Accounts:
-        if is_pending(block):
-            return self._pending.current().accounts
-        return self._chain.accounts(decode_header(self._references.read(block)))
-
-    def _setting(self, block: object) -> Setting:
-        if is_pending(block):
-            return calls.on_pending(self._pending.current())
-        row = self._references.read(block)
-        if block in (None, "latest"):
-            return calls.on_head(self._chain, row)
-        return calls.on_block(self._chain, row)
 
 
 def _proof(address: bytes, proven: AccountProof, keys: list[str]) -> Json:

@@ -92,8 +92,7 @@ class Store:
 
     def node(self, key: bytes) -> bytes | None:
         """Read one trie node or code through the writing connection."""
-        row = self._writer.execute("SELECT value FROM nodes WHERE hash = ?", (key,)).fetchone()
-        return None if row is None else bytes(row[0])
+        return Queries(self._writer).node(key)
 
     @contextmanager
     def reading(self) -> Iterator[Queries]:

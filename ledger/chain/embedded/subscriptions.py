@@ -7,11 +7,11 @@ import json
 import threading
 from collections.abc import Callable
 
-from ledger.chain.embedded import formatting
+from ledger.chain.embedded import formatting, parameters
 from ledger.chain.embedded.chain import EmbeddedChain
 from ledger.chain.embedded.feeds import ArrivalFeed, BlockFeed, Feed, LogFeed
 from ledger.chain.embedded.filters import followed
-from ledger.chain.embedded.rpc_error import LIMIT_EXCEEDED, METHOD_NOT_FOUND, SERVER_ERROR, RpcError, invalid
+from ledger.chain.embedded.rpc_error import LIMIT_EXCEEDED, METHOD_NOT_FOUND, SERVER_ERROR, RpcError
 
 MAX_SUBSCRIPTIONS = 100
 
@@ -69,9 +69,7 @@ class Subscriptions:
         if kind == "logs":
             return LogFeed(self._chain, followed({} if details is None else details))
         if kind == "newPendingTransactions":
-            if details is not None and not isinstance(details, bool):
-                raise invalid("the second argument is not a boolean")
-            return ArrivalFeed(self._chain, self._whole if details else formatting.data)
+            return ArrivalFeed(self._chain, self._whole if parameters.flag(details) else formatting.data)
         raise RpcError(METHOD_NOT_FOUND, f'no "{kind}" subscription in eth namespace')
 
     def _whole(self, transaction: bytes) -> object:

@@ -5,7 +5,7 @@ Tracers know py-evm's computations and nothing of how they are watched (`tracing
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from eth.abc import ComputationAPI, MessageAPI
 from eth.exceptions import VMError
@@ -92,8 +92,8 @@ class Step:
         return as_int(self.stack[-1 - depth]) if depth < len(self.stack) else 0
 
 
-class Tracer:
-    """Hears of a transaction's execution; a kind of trace overrides what it wants to hear."""
+class Tracer(Protocol):
+    """Hears of a transaction's execution; each kind of trace makes something else of it."""
 
     def started(self, step: Step) -> None:
         """An opcode is about to run."""
@@ -112,7 +112,6 @@ class Tracer:
 
     def result(self, outcome: Outcome) -> Json:
         """The trace."""
-        raise NotImplementedError
 
 
 def as_int(value: int | bytes) -> int:

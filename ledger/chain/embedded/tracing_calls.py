@@ -11,7 +11,7 @@ from eth.exceptions import InvalidInstruction, Revert
 from eth.typing import BytesOrView
 
 from ledger.chain.embedded.calls import revert_message
-from ledger.chain.embedded.tracing import CREATIONS, Budget, Json, Outcome, Step, Tracer, opcode_name
+from ledger.chain.embedded.tracing import CREATIONS, Budget, Json, Outcome, Step, opcode_name
 
 _FRAME_CHARACTERS = 300
 _ADDRESS_BYTES = 20
@@ -56,7 +56,7 @@ class _Attempt:
     balance: int
 
 
-class CallTracer(Tracer):
+class CallTracer:
     """Builds the tree."""
 
     def __init__(self, options: CallOptions, budget: Budget) -> None:

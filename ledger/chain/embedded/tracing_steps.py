@@ -6,9 +6,10 @@ What debuggers and `cast` read. Bytes and words are written as reth and anvil wr
 import math
 from dataclasses import dataclass
 
+from eth.abc import ComputationAPI, MessageAPI
 from eth.exceptions import FullStack, InsufficientStack, OutOfGas, VMError
 
-from ledger.chain.embedded.tracing import Budget, Json, Outcome, Step, Tracer, as_int
+from ledger.chain.embedded.tracing import Budget, Json, Outcome, Step, as_int
 
 _WORD = 32
 _STEP_CHARACTERS = 80
@@ -32,7 +33,7 @@ class StepOptions:
     limit: int = 0
 
 
-class StepTracer(Tracer):
+class StepTracer:
     """Collects struct logs."""
 
     def __init__(self, options: StepOptions, budget: Budget) -> None:
@@ -70,6 +71,15 @@ class StepTracer(Tracer):
         log["gasCost"] = step.cost
         if step.error is not None and (reason := _reason(step.error)):
             log["error"] = reason
+
+    def entered(self, message: MessageAPI, caller: ComputationAPI | None) -> None:
+        """Nothing: the steps' depth tells it."""
+
+    def left(self, computation: ComputationAPI) -> None:
+        """Nothing: the steps' depth tells it."""
+
+    def logged(self, address: bytes, topics: tuple[int, ...], data: bytes) -> None:
+        """Nothing: the step's stack tells it."""
 
     def result(self, outcome: Outcome) -> Json:
         """The struct logs, with how the transaction ended."""

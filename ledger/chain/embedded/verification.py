@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import rlp
 from eth.db.atomic import AtomicDB
-from eth.vm.forks.prague.blocks import PragueBlockHeader
 from eth_hash.auto import keccak
 
+from ledger.chain.embedded.chain import decode_header
 from ledger.chain.embedded.evm import genesis_block, list_root
 from ledger.chain.embedded.genesis import Genesis
 from ledger.chain.embedded.queries import Queries
@@ -81,7 +81,7 @@ def _linked(query: Queries, number: int, parent: BlockRow | None) -> BlockRow:
         raise _damaged(f"The header of block {number} differs from its hash")
     if parent is not None and block.parent != parent.hash:
         raise _damaged(f"Block {number} does not follow block {parent.number}")
-    header = _header(block)
+    header = decode_header(block)
     named = (header.block_number, bytes(header.parent_hash), header.timestamp)
     if named != (block.number, block.parent, block.timestamp):
         raise _damaged(f"The row of block {number} differs from its header")
@@ -89,7 +89,7 @@ def _linked(query: Queries, number: int, parent: BlockRow | None) -> BlockRow:
 
 
 def _check_contents(query: Queries, block: BlockRow) -> tuple[int, int]:
-    header = _header(block)
+    header = decode_header(block)
     transactions, receipts = query.transactions_of(block.hash), query.receipts_of(block.hash)
     if any(keccak(row.raw) != row.hash for row in transactions):
         raise _damaged(f"A transaction of block {block.number} differs from its hash")
@@ -117,7 +117,7 @@ def _check_states(query: Queries, head: BlockRow, progress: Progress) -> int:
     oldest = query.oldest_state()
     blocks = query.blocks_between(oldest, head.number)
     for done, block in enumerate(blocks, start=1):
-        for node in state_nodes(query.node, bytes(_header(block).state_root), known):
+        for node in state_nodes(query.node, bytes(decode_header(block).state_root), known):
             known.add((node.owner, node.hash))
         progress("states", done, len(blocks))
     return len(known)
@@ -134,11 +134,6 @@ def _receipt(row: ReceiptRow, logs: Sequence[LogRow]) -> bytes:
     ]
     body: bytes = rlp.encode([row.status, row.cumulative_gas, row.bloom, events])
     return bytes([row.type]) + body if row.type else body
-
-
-def _header(block: BlockRow) -> PragueBlockHeader:
-    header: PragueBlockHeader = rlp.decode(block.header, sedes=PragueBlockHeader)
-    return header
 
 
 def _damaged(cause: str) -> Broken:

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from ledger.chain.embedded import calls
 from ledger.chain.embedded.calls import Call
-from ledger.chain.embedded.debug_methods import DebugMethods
 from ledger.chain.embedded.overrides import override_state
 from tests.anvil import ask
 from tests.fakes.evm_assembly import assembled, calling
-from tests.fakes.two_chains import TwoChains, two_chains
+from tests.fakes.two_chains import TwoChains, debugging, two_chains
 
 PLACE = bytes.fromhex("00000000000000000000000000000000c0ffee01")
 OTHER = bytes.fromhex("00000000000000000000000000000000c0ffee02")
@@ -78,7 +77,7 @@ def unwatched(two: TwoChains, overrides: dict[str, Any]) -> ComputationAPI:
 @given(program=st.one_of(PROGRAMS, JUST_BYTES), other=PROGRAMS)
 def test_watching_changes_nothing(two: TwoChains, program: bytes, other: bytes) -> None:
     overrides = placed(program, other)
-    trace = DebugMethods(two.chain).trace_call(request(), "latest", {"stateOverrides": overrides})
+    trace = debugging(two.chain).trace_call(request(), "latest", {"stateOverrides": overrides})
     alone = unwatched(two, overrides)
     assert (trace["failed"], trace["returnValue"]) == (alone.is_error, f"0x{alone.output.hex()}")
     if trace["structLogs"] and not alone.is_error:
@@ -90,7 +89,7 @@ def test_watching_changes_nothing(two: TwoChains, program: bytes, other: bytes) 
 @given(program=PROGRAMS, other=PROGRAMS)
 def test_each_step_leaves_the_gas_that_the_next_has(two: TwoChains, program: bytes, other: bytes) -> None:
     options = {"stateOverrides": placed(program, other)}
-    steps = DebugMethods(two.chain).trace_call(request(), "latest", options)["structLogs"]
+    steps = debugging(two.chain).trace_call(request(), "latest", options)["structLogs"]
     for step, following in pairwise(steps):
         if following["depth"] == step["depth"] and step["op"] not in CONTINUED:
             assert following["gas"] == step["gas"] - step["gasCost"]
@@ -100,7 +99,7 @@ def test_each_step_leaves_the_gas_that_the_next_has(two: TwoChains, program: byt
 @given(program=st.one_of(PROGRAMS, JUST_BYTES), other=PROGRAMS)
 def test_another_evm_takes_the_same_steps(two: TwoChains, program: bytes, other: bytes) -> None:
     options = {"stateOverrides": placed(program, other)}
-    ours = DebugMethods(two.chain).trace_call(request(), "latest", options)
+    ours = debugging(two.chain).trace_call(request(), "latest", options)
     theirs = ask(two.url, "debug_traceCall", request(), "latest", options)
     if not OWN & {step["op"] for step in ours["structLogs"]}:
         assert (ours["failed"], ours["returnValue"]) == (theirs["failed"], theirs["returnValue"])
@@ -120,7 +119,7 @@ def test_a_frame_used_what_its_calls_used_and_no_more_than_it_had(
     two: TwoChains, program: bytes, other: bytes
 ) -> None:
     options = {"tracer": "callTracer", "stateOverrides": placed(program, other)}
-    tree = DebugMethods(two.chain).trace_call(request(), "latest", options)
+    tree = debugging(two.chain).trace_call(request(), "latest", options)
     for frame in frames(tree):
         used, had = int(frame["gasUsed"], 16), int(frame["gas"], 16)
         within = sum(int(call["gasUsed"], 16) for call in frame.get("calls", ()))

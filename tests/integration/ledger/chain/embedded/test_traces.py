@@ -21,7 +21,7 @@ from ledger.market.policy import EMBEDDED
 from tests.anvil import ask
 from tests.factories import NOW
 from tests.fakes.evm_assembly import assembled, calling, creating, creation, returning
-from tests.fakes.two_chains import KEY, SENDER, TwoChains, two_chains
+from tests.fakes.two_chains import KEY, SENDER, TwoChains, debugging, two_chains
 
 CALL_TREE = {"tracer": "callTracer", "tracerConfig": {"withLog": True}}
 NOBODY = bytes.fromhex("00000000000000000000000000000000deadbeef")
@@ -63,7 +63,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoChains]:
 
 @pytest.fixture(scope="module")
 def debug(two: TwoChains) -> DebugMethods:
-    return DebugMethods(two.chain)
+    return debugging(two.chain)
 
 
 @pytest.fixture(scope="module")
@@ -334,7 +334,7 @@ def test_a_trace_that_takes_too_long_is_ended(two: TwoChains, stored: str) -> No
     key = two.send(to=loops, gas=100_000)
     for spent, wanted in [(stored, {"timeout": "1ms"}), (key, {"timeout": "3s"})]:
         with pytest.raises(RpcError, match="execution timeout"):
-            DebugMethods(two.chain, clock=partial(next, count())).trace_transaction(spent, wanted)
+            debugging(two.chain, clock=partial(next, count())).trace_transaction(spent, wanted)
 
 
 def test_few_traces_run_at_once(two: TwoChains, stored: str) -> None:
@@ -345,7 +345,7 @@ def test_few_traces_run_at_once(two: TwoChains, stored: str) -> None:
             busy.trace_transaction(stored)
         return 0.0
 
-    busy = DebugMethods(two.chain, clock)
+    busy = debugging(two.chain, clock)
     with pytest.raises(RpcError, match="4 traces run already") as refusal:
         busy.trace_transaction(stored)
     assert refusal.value.code == -32005
@@ -360,7 +360,7 @@ def test_a_block_whose_parents_state_was_dropped_has_no_trace(tmp_path: Path) ->
         for _ in range(8):
             keys.append(f"0x{chain.submit(sign(chain, to=NOBODY, value=1, gas=21_000)).hex()}")
             chain.seal()
-        debug = DebugMethods(chain)
+        debug = debugging(chain)
         assert debug.trace_transaction(keys[-1], CALL_TREE)["value"] == "0x1"
         for ask_for in (
             lambda: debug.trace_transaction(keys[0]),
