@@ -10,15 +10,14 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ledger.chain.external_signer import ExternalAccount
-from ledger.chain.key_files import former_keys, open_signer, write_external
-from ledger.chain.keyring import Keyring, keyring
+from ledger.chain.key_files import open_keyring, open_signer, write_external
+from ledger.chain.keyring import Keyring
 from ledger.chain.keys import Signer, create_keystore
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, text
@@ -126,9 +125,7 @@ def open_key(directory: Path, password: Callable[[], str]) -> Signer:
 
 def open_keys(directory: Path, password: Callable[[], str]) -> Keyring:
     """The same, with the keys that it succeeded: what they sent may be under way."""
-    keystore, secret = Paths(root=directory).keystore, cache(password)
-    former = (open_signer(path, secret) for path in former_keys(keystore))
-    return keyring(open_signer(keystore, secret), former)
+    return open_keyring(Paths(root=directory).keystore, password)
 
 
 def read_status(directory: Path) -> dict[str, Any]:

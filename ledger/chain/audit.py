@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ledger.chain.client import ChainLease, ChainState, MarketClient
+from ledger.chain.log_ranges import pieces
 from ledger.market.delegation import Delegation, Role
 from ledger.market.errors import Broken
 from ledger.market.events import BlockRef, DelegateSet, Deposited, Logged
@@ -15,7 +16,6 @@ from ledger.market.identity import NO_DIGEST, Address, text
 from ledger.market.lease import Lease
 from ledger.market.state import MarketState
 
-RANGE_BLOCKS = 2_000
 _MARKET = "market"
 
 
@@ -72,8 +72,7 @@ def audit(
     """
     block = client.block("latest")
     reading = _Reading()
-    for first in range(first_block, block.number + 1, RANGE_BLOCKS):
-        last = min(first + RANGE_BLOCKS - 1, block.number)
+    for first, last in pieces(first_block, block.number):
         for logged in client.logs(first, last):
             reading.take(logged)
         reading.arrived += sum(transfer.amount for transfer in client.transfers_in(first, last))
@@ -99,8 +98,8 @@ def audit(
 def state_at(client: MarketClient, first_block: int, last_block: int) -> MarketState:
     """The market as its events up to `last_block` tell it; `first_block` is where it began."""
     state = MarketState()
-    for first in range(first_block, last_block + 1, RANGE_BLOCKS):
-        for logged in client.logs(first, min(first + RANGE_BLOCKS - 1, last_block)):
+    for first, last in pieces(first_block, last_block):
+        for logged in client.logs(first, last):
             state.apply(logged.event, logged.block.at)
     return state
 

@@ -5,7 +5,7 @@ which costs nothing, since the same bytes are one transaction.
 """
 
 from ledger.chain.calls import Call
-from ledger.chain.gas import DAY_SECONDS, capped, dearer, over_budget, reserved, worst_cost
+from ledger.chain.gas import DAY_SECONDS, capped, dearer, over_budget, reserved, unsigned, worst_cost
 from ledger.chain.keys import Signer, UnsignedTransaction, unsigned_of
 from ledger.chain.outbox_ports import OutboxChain, OutboxPolicy, OutboxStore
 from ledger.market.errors import LostRace, Unavailable
@@ -26,7 +26,8 @@ class Dispatch:
 
     def send(self, call: Call, nonce: int, intents: tuple[int, ...], at: int) -> None:
         """A new transaction; `Unavailable` "gas-budget-spent" where it might cost more than is left today."""
-        fields = self._unsigned(call, nonce)
+        fees = capped(self._chain.fees(), self._policy.highest_fee)
+        fields = unsigned(call, fees, chain_id=self._chain.domain().chain_id, nonce=nonce)
         if (refusal := self._over_budget(fields, at)) is not None:
             raise refusal
         self._sign_and_send(fields, intents, at)
@@ -65,18 +66,6 @@ class Dispatch:
         spent = self._store.spent(at // DAY_SECONDS)
         flying = reserved(self._store.attempts_in_flight(), fields.nonce)
         return over_budget(budget, spent, flying, cost) if spent + flying + cost > budget else None
-
-    def _unsigned(self, call: Call, nonce: int) -> UnsignedTransaction:
-        fees = capped(self._chain.fees(), self._policy.highest_fee)
-        return UnsignedTransaction(
-            chain_id=self._chain.domain().chain_id,
-            nonce=nonce,
-            to=call.to,
-            data=call.data,
-            gas=call.gas,
-            max_fee=fees.max_fee,
-            tip=fees.tip,
-        )
 
     def _sign_and_send(self, fields: UnsignedTransaction, intents: tuple[int, ...], at: int) -> None:
         signed = self._key.sign_transaction(fields)

@@ -8,7 +8,7 @@ import json
 import re
 
 from ledger.chain.keys import UnsignedTransaction
-from ledger.chain.typed_data import DOMAIN, NAME, VERSION, Domain, TypedMessage
+from ledger.chain.typed_data import DOMAIN, TypedMessage, domain_values
 from ledger.market.identity import Address, text
 
 _TYPE = re.compile(r"(\w+)\((.*)\)")
@@ -48,17 +48,8 @@ def transaction_plain(sender: Address, fields: UnsignedTransaction) -> dict[str,
 
 
 def _domain(message: TypedMessage) -> dict[str, object]:
-    domain = message.domain
-    if isinstance(domain, Domain):
-        name, version, contract = NAME, VERSION, domain.market
-    else:
-        name, version, contract = domain.name, domain.version, domain.token
-    return {
-        "name": name,
-        "version": version,
-        "chainId": domain.chain_id,
-        "verifyingContract": text(contract),
-    }
+    name, version, chain_id, contract = domain_values(message.domain)
+    return {"name": name, "version": version, "chainId": chain_id, "verifyingContract": text(contract)}
 
 
 def _members(encoded: str) -> tuple[str, list[dict[str, str]]]:

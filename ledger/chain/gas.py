@@ -9,18 +9,34 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
+from ledger.chain.calls import Call
 from ledger.chain.client import Fees
 from ledger.chain.keys import UnsignedTransaction, unsigned_of
 from ledger.market.errors import Unavailable
 from ledger.market.outbox import TxAttempt
 
 DAY_SECONDS: Final = 86_400
+TRANSFER_GAS: Final = 21_000
+"""what a transaction without a call costs"""
 
 
 def capped(fees: Fees, highest: int) -> Fees:
     """The fees to offer at first, neither of them above the highest."""
     max_fee = min(fees.max_fee, highest)
     return Fees(max_fee=max_fee, tip=min(fees.tip, max_fee))
+
+
+def unsigned(call: Call, fees: Fees, *, chain_id: int, nonce: int) -> UnsignedTransaction:
+    """The call at these fees, with its own gas limit and without value."""
+    return UnsignedTransaction(
+        chain_id=chain_id,
+        nonce=nonce,
+        to=call.to,
+        data=call.data,
+        gas=call.gas,
+        max_fee=fees.max_fee,
+        tip=fees.tip,
+    )
 
 
 def dearer(before: UnsignedTransaction, fees: Fees, highest: int) -> UnsignedTransaction | None:

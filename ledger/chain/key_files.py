@@ -7,10 +7,12 @@ its place in one step. Killed between any two of these, the next call goes on fr
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from ledger.chain.external_signer import ExternalAccount, ExternalSigner
+from ledger.chain.keyring import Keyring, keyring
 from ledger.chain.keys import LocalKey, Signer, create_keystore, open_keystore
 from ledger.chain.private_files import keep_beside, read_private, sync_directory, write_once
 from ledger.market.errors import Rejected
@@ -28,6 +30,13 @@ def open_signer(path: Path, password: Password) -> Signer:
     """The key in a keystore, or the account of an external signer; `Rejected` as `open_keystore`."""
     named = _external(path)
     return open_keystore(path, password()) if named is None else named
+
+
+def open_keyring(path: Path, password: Password) -> Keyring:
+    """The key at `path` with those that it succeeded, whose password is the same and is asked for once."""
+    once = cache(password)
+    current, *former = (open_signer(one, once) for one in (path, *former_keys(path)))
+    return keyring(current, former)
 
 
 def write_external(path: Path, external: ExternalAccount) -> ExternalSigner:

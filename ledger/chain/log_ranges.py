@@ -4,14 +4,22 @@ Providers bound the blocks, the results or the time of one `eth_getLogs`, each i
 bounds depend on what the range holds. So nobody configures a size: it is halved on a refusal and grows back.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from ledger.market.errors import MarketError, Rejected, Unavailable
 
 RANGE_BLOCKS: Final = 2_000
-"""the most blocks of one request"""
+"""the most blocks of one request, and of one look at a long history"""
 _TOO_MUCH: Final = "rpc-refused"
 """what a smaller range may avoid: endpoints say that it is too large in words of their own"""
+
+
+def pieces(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """The blocks `first` to `last` in ranges of at most `RANGE_BLOCKS`, so that a long history is taken in
+    bit by bit."""
+    for start in range(first, last + 1, RANGE_BLOCKS):
+        yield start, min(start + RANGE_BLOCKS - 1, last)
 
 
 class LogRange:

@@ -16,6 +16,7 @@ from ledger.chain.calls import MAX_ITEMS, TO_JURY, Call, market_call
 from ledger.chain.client import MinedReceipt
 from ledger.chain.dispatch import Dispatch
 from ledger.chain.finality import final_number
+from ledger.chain.gas import TRANSFER_GAS
 from ledger.chain.keys import Signer
 from ledger.chain.outbox_ports import OutboxChain as OutboxChain
 from ledger.chain.outbox_ports import OutboxPolicy as OutboxPolicy
@@ -29,8 +30,6 @@ from ledger.market.outbox import IntentState, SettledNonce, Sighting, TxAttempt,
 
 _log = logging.getLogger(__name__)
 DEFAULTS = OutboxPolicy()
-TRANSFER_GAS = 21_000
-"""what a transaction without a call costs"""
 
 
 class Outbox:

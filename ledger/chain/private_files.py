@@ -3,7 +3,6 @@
 What holds a key, a password or the way to a signer is readable by its owner alone (mode 0600).
 """
 
-import contextlib
 import os
 import stat
 from pathlib import Path
@@ -42,8 +41,7 @@ def write_once(path: Path, content: bytes) -> None:
             "keystore-exists", f"{path} exists already.", "Name another file, or use that key."
         ) from exc
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
+        partial.unlink(missing_ok=True)
     sync_directory(path.parent)
 
 
@@ -81,8 +79,7 @@ def sync_directory(directory: Path) -> None:
 def _partial(path: Path, content: bytes) -> Path:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        partial.unlink()
+    partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

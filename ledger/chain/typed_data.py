@@ -48,10 +48,6 @@ PERMIT = "Permit(address owner,address spender,uint256 value,uint256 nonce,uint2
 SESSION = "Session(address account,address key,uint40 until)"
 REQUEST = "Request(string method,string target,bytes32 bodyHash,uint256 nonce,uint40 deadline)"
 
-DOMAIN_TYPE, OFFER_TYPE, BID_TYPE, RECEIPT_TYPE, WITHDRAW_TYPE, PERMIT_TYPE, REQUEST_TYPE = (
-    keccak(one.encode()) for one in (DOMAIN, OFFER, BID, RECEIPT, WITHDRAW, PERMIT, REQUEST)
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
@@ -84,14 +80,27 @@ def words(*values: int | bytes) -> bytes:
     return b"".join(v.rjust(32, b"\0") if isinstance(v, bytes) else v.to_bytes(32, "big") for v in values)
 
 
+def domain_values(domain: Domain | TokenDomain) -> tuple[str, str, int, Address]:
+    """Name, version, chain id and contract: the members of `DOMAIN`, in its order."""
+    if isinstance(domain, Domain):
+        return NAME, VERSION, domain.chain_id, domain.market
+    return domain.name, domain.version, domain.chain_id, domain.token
+
+
 @lru_cache(maxsize=64)
-def separator(domain: Domain) -> bytes:
+def separator(domain: Domain | TokenDomain) -> bytes:
     """The EIP-712 domain separator, equal to the contract's `DOMAIN_SEPARATOR()`."""
-    return _separator(NAME, VERSION, domain.chain_id, domain.market)
+    return _struct_hash(DOMAIN, domain_values(domain))
 
 
-def _separator(name: str, version: str, chain_id: int, contract: Address) -> bytes:
-    return keccak(words(DOMAIN_TYPE, keccak(name.encode()), keccak(version.encode()), chain_id, contract))
+def _struct_hash(encoded: str, values: Iterable[int | bytes | str]) -> bytes:
+    members = (keccak(v.encode()) if isinstance(v, str) else v for v in values)
+    return keccak(words(_type_hash(encoded), *members))
+
+
+@lru_cache(maxsize=64)
+def _type_hash(encoded: str) -> bytes:
+    return keccak(encoded.encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,40 +117,22 @@ class TypedMessage:
     @property
     def digest(self) -> Digest:
         """The 32 bytes that are signed."""
-        members = (keccak(v.encode()) if isinstance(v, str) else v for v in self.values)
-        struct = words(_type_hash(self.type), *members)
-        return Digest(keccak(b"\x19\x01" + _where(self.domain) + keccak(struct)))
-
-
-@lru_cache(maxsize=64)
-def _type_hash(encoded: str) -> bytes:
-    return keccak(encoded.encode())
-
-
-def _where(domain: Domain | TokenDomain) -> bytes:
-    if isinstance(domain, Domain):
-        return separator(domain)
-    return _separator(domain.name, domain.version, domain.chain_id, domain.token)
-
-
-def _digest(domain: Domain, struct: bytes) -> bytes:
-    return keccak(b"\x19\x01" + separator(domain) + keccak(struct))
+        struct = _struct_hash(self.type, self.values)
+        return Digest(keccak(b"\x19\x01" + separator(self.domain) + struct))
 
 
 def offer_id(domain: Domain, offer: Offer) -> OfferId:
     """The digest under which the contract registers an offer."""
-    struct = words(OFFER_TYPE, *offer_words(offer))
-    return OfferId(_digest(domain, struct))
+    return OfferId(TypedMessage(domain=domain, type=OFFER, values=offer_words(offer)).digest)
 
 
 def bid_id(domain: Domain, bid: Bid) -> BidId:
-    """The digest that a bid's buyer signs."""
-    struct = words(BID_TYPE, *bid_words(bid))
-    return BidId(_digest(domain, struct))
+    """The digest of `bid_message`."""
+    return BidId(bid_message(domain, bid).digest)
 
 
 def bid_message(domain: Domain, bid: Bid) -> TypedMessage:
-    """What a bid's buyer signs; its digest is `bid_id`."""
+    """What a bid's buyer signs."""
     return TypedMessage(domain=domain, type=BID, values=bid_words(bid))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from ledger.chain.calls import Call
 from ledger.chain.client import MarketClient, MinedReceipt
+from ledger.chain.gas import TRANSFER_GAS, unsigned
 from ledger.chain.keys import Signer, UnsignedTransaction
 from ledger.chain.outcomes import reason_against
 from ledger.chain.typed_data import permit_message, withdrawal_message
@@ -17,8 +18,6 @@ from ledger.market.identity import Address, text
 from ledger.market.instructions import Instruction, RelayDeposit
 from ledger.market.withdrawal import SignedPermit, SignedWithdrawal, Withdrawal
 
-TRANSFER_GAS = 21_000
-"""what a transaction without a call costs"""
 _RESEND_SECONDS = 5.0
 
 
@@ -50,16 +49,8 @@ def send_coin(client: MarketClient, key: Signer, to: Address, patience: Patience
 
 
 def _unsigned(client: MarketClient, key: Signer, call: Call) -> UnsignedTransaction:
-    fees = client.fees()
-    return UnsignedTransaction(
-        chain_id=client.domain().chain_id,
-        nonce=client.transaction_count(key.address, "pending"),
-        to=call.to,
-        data=call.data,
-        gas=call.gas,
-        max_fee=fees.max_fee,
-        tip=fees.tip,
-    )
+    nonce = client.transaction_count(key.address, "pending")
+    return unsigned(call, client.fees(), chain_id=client.domain().chain_id, nonce=nonce)
 
 
 def _sent(client: MarketClient, key: Signer, fields: UnsignedTransaction, patience: Patience) -> MinedReceipt:

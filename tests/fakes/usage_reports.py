@@ -8,7 +8,7 @@ from ledger.market.errors import Rejected
 from ledger.market.facts import UsageReported
 from ledger.market.identity import NO_DIGEST, Digest, LeaseId, text
 from ledger.market.usage_plain import line_to_plain
-from ledger.market.usage_tree import NO_LINES, UsageLine
+from ledger.market.usage_tree import NO_LINES, UsageLine, UsageTree
 from node.trading.usage_lines import line_of
 
 
@@ -23,14 +23,18 @@ def next_line(
     tree = NO_LINES
     for fact in held:
         tree = tree.followed_by(line_of(fact), keccak)
-    line = UsageLine(
-        lease=lease, sequence=tree.size, milliseconds=milliseconds, cpu_ns=0, peak_bytes=0, last=last
-    )
+    line = _after(tree, lease, milliseconds, last=last)
     try:
         evidence = tree.followed_by(line, keccak).root(keccak)
     except Rejected:
         evidence = NO_DIGEST
     return reported(line, evidence, at)
+
+
+def _after(tree: UsageTree, lease: LeaseId, milliseconds: int, *, last: bool) -> UsageLine:
+    return UsageLine(
+        lease=lease, sequence=tree.size, milliseconds=milliseconds, cpu_ns=0, peak_bytes=0, last=last
+    )
 
 
 def reported(line: UsageLine, evidence: Digest, at: int) -> UsageReported:
@@ -57,14 +61,7 @@ class ShownLines:
 
     def add(self, milliseconds: int, *, last: bool = False) -> dict[str, Any]:
         """One more line; the report that it came with."""
-        line = UsageLine(
-            lease=self.lease,
-            sequence=self.tree.size,
-            milliseconds=milliseconds,
-            cpu_ns=0,
-            peak_bytes=0,
-            last=last,
-        )
+        line = _after(self.tree, self.lease, milliseconds, last=last)
         self.tree = self.tree.followed_by(line, keccak)
         self.lines.append(line_to_plain(line) | {"evidence": text(self.tree.root(keccak)), "at": 0})
         return self.lines[-1]

@@ -38,17 +38,18 @@ class World:
     bound: int = 1 << 40
 
 
+def tree_of(lines: list[UsageLine]) -> UsageTree:
+    tree = NO_LINES
+    for line in lines:
+        tree = tree.followed_by(line, keccak)
+    return tree
+
+
 class Node:
     """The node's side of a report, as its API answers."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-
-    def _tree(self) -> UsageTree:
-        tree = NO_LINES
-        for line in self._world.lines:
-            tree = tree.followed_by(line, keccak)
-        return tree
 
     async def report_usage(self, line: UsageLine, evidence: Digest, signer: Address) -> UsageAnswer:
         world = self._world
@@ -60,7 +61,7 @@ class Node:
         else:
             if line.milliseconds > world.bound:
                 raise Rejected("usage-beyond-bound", "It is too much.", "Report less.")
-            if self._tree().followed_by(line, keccak).root(keccak) != evidence:
+            if tree_of(world.lines).followed_by(line, keccak).root(keccak) != evidence:
                 raise lines_differ(LEASE, held)
             world.lines.append(line)
         self._pass(lost=False)
@@ -163,10 +164,7 @@ class Delivery(RuleBasedStateMachine):
         newest = self.store.usage_lines.newest(LEASE)
         assert newest is not None
         assert newest.line == self.world.lines[-1]
-        tree = NO_LINES
-        for line in self.world.lines:
-            tree = tree.followed_by(line, keccak)
-        assert newest.evidence == tree.root(keccak)
+        assert newest.evidence == tree_of(self.world.lines).root(keccak)
         self.store.close()
         self.folder.cleanup()
 

@@ -13,6 +13,7 @@ from ledger.chain.key_files import (
     draw_successor,
     former_keys,
     name_successor,
+    open_keyring,
     open_signer,
     succeed,
     successor_of,
@@ -102,6 +103,25 @@ def test_keys_that_were_succeeded_are_all_kept(keystore: Path) -> None:
         draw_successor(keystore, password, secret)
         succeed(keystore)
     assert {address_in(path) for path in former_keys(keystore)} == {address_of(OLD), address_of(NEW)}
+
+
+def test_a_key_opens_with_those_that_it_succeeded_for_one_word(keystore: Path) -> None:
+    for secret in (NEW, NEWER):
+        draw_successor(keystore, password, secret)
+        succeed(keystore)
+    said = iter([password()])
+    keys = open_keyring(keystore, lambda: next(said))
+    assert keys.current.address == address_of(NEWER)
+    assert {key.address for key in keys.former} == {address_of(OLD), address_of(NEW)}
+
+
+def test_nor_does_it_open_where_a_former_one_does_not(keystore: Path) -> None:
+    draw_successor(keystore, password, NEW)
+    kept = succeed(keystore)
+    kept.chmod(0o644)
+    with pytest.raises(Rejected) as refusal:
+        open_keyring(keystore, password)
+    assert refusal.value.code == "keystore-exposed"
 
 
 def test_a_rotation_cut_off_after_the_draw_goes_on_with_the_same_key(keystore: Path) -> None:

@@ -125,6 +125,17 @@ class Books:
         pytest.fail("never caught up")
 
 
+def followed(blocks: int) -> tuple[MemoryChain, Follower, Books]:
+    """A chain of so many blocks with an event each, and books that have caught up with it."""
+    chain = MemoryChain()
+    follower = Follower(chain)
+    books = Books(follower.start(0))
+    for _ in range(blocks):
+        chain.append(1)
+    books.catch_up(follower)
+    return chain, follower, books
+
+
 steps = st.one_of(
     st.tuples(st.just("append"), st.integers(0, 2), st.just(0)),
     st.tuples(st.just("reorg"), st.integers(1, FINALITY), st.integers(0, 2)),
@@ -207,12 +218,7 @@ def test_the_tail_reaches_back_to_a_final_block_and_no_further() -> None:
 
 
 def test_an_endpoint_that_lags_rewinds_nothing() -> None:
-    chain = MemoryChain()
-    follower = Follower(chain)
-    books = Books(follower.start(0))
-    for _ in range(3):
-        chain.append(1)
-    books.catch_up(follower)
+    chain, follower, books = followed(3)
     ahead = chain.blocks.pop()
     books.follow(follower)
     chain.blocks.append(ahead)
@@ -221,12 +227,7 @@ def test_an_endpoint_that_lags_rewinds_nothing() -> None:
 
 
 def test_a_reorganisation_below_finality_stops_the_follower() -> None:
-    chain = MemoryChain()
-    follower = Follower(chain)
-    books = Books(follower.start(0))
-    for _ in range(10):
-        chain.append(1)
-    books.catch_up(follower)
+    chain, follower, books = followed(10)
     chain.blocks = []
     for _ in range(12):
         chain.append(1)
@@ -348,12 +349,7 @@ def test_a_node_behind_the_endpoint_that_lags_is_no_reorganisation(lags: int) ->
 
 
 def test_a_head_far_behind_what_was_followed_is_no_reorganisation() -> None:
-    chain = MemoryChain()
-    follower = Follower(chain)
-    books = Books(follower.start(0))
-    for _ in range(20):
-        chain.append(1)
-    books.catch_up(follower)
+    chain, follower, books = followed(20)
     ahead, chain.blocks = chain.blocks[3:], chain.blocks[:3]
     chain.final = 2
     assert books.follow(follower)
