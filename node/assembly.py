@@ -103,10 +103,10 @@ def assemble(base: Foundations) -> Node:
         base.client,
         venue,
         Presence(now, settings.heartbeat_timeout, settings.lost_after),
-        Continuing(domain, base.key, base.keys.former),
+        Continuing(domain, base.keys),
         track_records.per_mille,
     )
-    settlement = Settlement(books, domain, base.key, venue.policy, base.keys.former)
+    settlement = Settlement(books, domain, base.keys, venue.policy)
     nudges = Nudges()
     loops = _loops(base, exchange, settlement, track_records, nudges)
     services = Services(

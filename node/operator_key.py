@@ -13,13 +13,12 @@ from ledger.chain.external_signer import ExternalAccount
 from ledger.chain.key_files import (
     address_in,
     draw_successor,
-    former_keys,
     name_successor,
-    open_signer,
+    open_keyring,
     succeed,
     write_external,
 )
-from ledger.chain.keyring import Keyring, keyring
+from ledger.chain.keyring import Keyring
 from ledger.chain.keys import create_keystore
 from ledger.chain.private_files import write_once
 from ledger.market.errors import Rejected
@@ -52,7 +51,7 @@ def operator_keys(directory: Path, external: ExternalAccount | None = None) -> K
             write_external(keystore, external).close()
     elif external is not None and address_in(keystore) != external.account:
         rotate(directory, external)
-    return _opened(directory)
+    return open_keyring(keystore, lambda: _password(directory))
 
 
 def rotate(directory: Path, external: ExternalAccount | None = None) -> Rotation:
@@ -77,14 +76,6 @@ def check_present(directory: Path) -> None:
         raise Rejected(
             "no-node-key", f"There is no node's key in {directory}.", "Name the node's folder with --dir."
         )
-
-
-def _opened(directory: Path) -> Keyring:
-    keystore = directory / KEYSTORE
-    current, *former = (
-        open_signer(path, lambda: _password(directory)) for path in (keystore, *former_keys(keystore))
-    )
-    return keyring(current, former)
 
 
 def _password(directory: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Protocol
 from ledger.books.books import Books
 from ledger.books.rows import Difference
 from ledger.chain.follower import ChainSource, FollowCursor, Follower
+from ledger.chain.log_ranges import pieces
 from ledger.market.errors import Rejected
 from ledger.market.events import BlockRef, Logged
 from ledger.market.facts import ChainObserved, ChainRewound
@@ -76,7 +77,8 @@ def _begun(books: Books) -> FollowCursor | None:
 
 
 def _told(books: Books, chain: RebuiltFrom, cursor: FollowCursor, first_block: int) -> Rebuilt:
-    logged = _read_again(chain, first_block, cursor.block.number)
+    ranges = pieces(first_block, cursor.block.number)
+    logged = [one for first, last in ranges for one in chain.logs(first, last)]
     return Rebuilt(
         block=cursor.block,
         events=len(logged),
@@ -85,11 +87,3 @@ def _told(books: Books, chain: RebuiltFrom, cursor: FollowCursor, first_block: i
         leases=len(books.queries.leases()),
         differences=tuple(examine(books, chain, logged, first_block)),
     )
-
-
-def _read_again(chain: RebuiltFrom, first: int, last: int) -> list[Logged]:
-    step = 2_000
-    found: list[Logged] = []
-    for start in range(first, last + 1, step):
-        found += chain.logs(start, min(start + step - 1, last))
-    return found

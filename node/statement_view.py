@@ -1,11 +1,17 @@
-"""A statement as a document: base units beside exact decimals, so that people and programs read the same."""
+"""A statement as a document: base units beside exact decimals, so that people and programs read the same.
+
+A buyer's command shows what a node answered: it imports this without the books.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from ledger.books.statements import Statement, StatementLine
 from ledger.market.identity import text
 from ledger.market.wire import Plain
+
+if TYPE_CHECKING:
+    from ledger.books.statements import Statement, StatementLine
 
 COLUMNS = (
     "time",
@@ -20,12 +26,11 @@ COLUMNS = (
     "balance",
     "transaction",
 )
-_MS = 1_000
 _RATE_PLACES = 3
 """a rate is milli-base-units an hour"""
 
 
-def statement_plain(found: Statement, decimals: int) -> Plain:
+def statement_plain(found: "Statement", decimals: int) -> Plain:
     """Amounts are base units as decimal texts, times seconds since 1970."""
     return {
         "account": text(found.account),
@@ -43,7 +48,7 @@ def statement_plain(found: Statement, decimals: int) -> Plain:
     }
 
 
-def _line_plain(line: StatementLine) -> Plain:
+def _line_plain(line: "StatementLine") -> Plain:
     return {
         "at": line.at,
         "purpose": line.purpose.value,
@@ -63,7 +68,7 @@ def _line_plain(line: StatementLine) -> Plain:
     }
 
 
-def cells(line: StatementLine, decimals: int) -> Sequence[str]:
+def cells(line: "StatementLine", decimals: int) -> Sequence[str]:
     """One line as `COLUMNS` name it: exact decimals with all their places, "" where there is nothing."""
     rate = (
         "" if line.rate is None or line.milliseconds is None else placed(line.rate, decimals + _RATE_PLACES)
@@ -83,7 +88,7 @@ def cells(line: StatementLine, decimals: int) -> Sequence[str]:
     )
 
 
-def summary(found: Statement, decimals: int) -> Sequence[tuple[str, str]]:
+def summary(found: "Statement", decimals: int) -> Sequence[tuple[str, str]]:
     """The figures by which the lines foot: opening + received - spent - fees = closing."""
     figures = [
         ("Received", found.received),

@@ -31,7 +31,7 @@ from node.cli.commands.grid import found
 from node.embedded_chain import PORT_FILE
 from tests.books_url import database_of, make_copy, make_database
 from tests.engine import engine_url
-from tests.short_grid import FINAL, ShortGrid
+from tests.short_grid import ShortGrid, answering, docker
 
 AGENT = "cheap"
 NODE = "node"
@@ -78,7 +78,7 @@ class LiveGrid(ShortGrid):
         self._start(
             CHAIN, "chain", "run", "--dir", str(self.chain_folder), "--port", str(self.chain_port), *how
         )
-        self.until("the chain answers", lambda: self._answering(url_of(self.chain_folder)))
+        self.until("the chain answers", lambda: answering(url_of(self.chain_folder)))
 
     def start_node(self) -> None:
         """Start the node at its port: on the chain that is a process of its own, or else on its own."""
@@ -105,7 +105,7 @@ class LiveGrid(ShortGrid):
         """Kill -9 the chain that the node started, and wait until the node has started it again."""
         (self.chain_folder / "rpc.url").unlink()
         _kill_naming(self.chain_folder)
-        self.until("the chain answers", lambda: self._answering(url_of(self.chain_folder)))
+        self.until("the chain answers", lambda: answering(url_of(self.chain_folder)))
 
     def start(self, *names: str) -> None:
         """Start what was killed, in the order given."""
@@ -166,12 +166,12 @@ class LiveGrid(ShortGrid):
     def container_state(self, lease: str) -> str:
         """The engine's own word, "" where there is no container."""
         name = f"name=bingwang-{lease.removeprefix('0x')[:40]}"
-        return _docker("ps", "-a", "--filter", name, "--format", "{{.State}}").strip()
+        return docker("ps", "-a", "--filter", name, "--format", "{{.State}}").strip()
 
     def containers(self) -> list[str]:
         """Names of all containers of our provider."""
         label = f"label=bingwang.agent={self.providers[AGENT]}"
-        return _docker("ps", "-a", "--filter", label, "--format", "{{.Names}}").split()
+        return docker("ps", "-a", "--filter", label, "--format", "{{.Names}}").split()
 
     def lease_on_chain(self, lease: str) -> ChainLease | None:
         with self.chain() as client:
@@ -182,13 +182,7 @@ class LiveGrid(ShortGrid):
 
     def await_end(self, job: str) -> dict[str, Any]:
         """The job, once it is final, its leases are closed and its provider has cleared the host."""
-
-        def look() -> dict[str, Any] | None:
-            found = self.job(job)
-            closed = all(lease["state"] in ("closed", "skipped") for lease in found["leases"])
-            return found if found["state"] in FINAL and closed else None
-
-        ended: dict[str, Any] = self.until(f"{job} is closed", look)
+        ended = self.await_closed(job)
         self.until("the host is cleared", lambda: not self.containers())
         return ended
 
@@ -235,12 +229,6 @@ def _kill_naming(folder: Path) -> None:
         with suppress(OSError):
             if os.fsencode(folder) in line.read_bytes():
                 os.kill(int(line.parent.name), signal.SIGKILL)
-
-
-def _docker(*arguments: str) -> str:
-    return subprocess.run(
-        ["docker", "--host", engine_url(), *arguments], check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from ledger.chain.embedded import genesis
 from ledger.chain.embedded.server import url_of
 from ledger.market.identity import Address, from_text, text
 from tests.books_url import POSTGRESQL, fresh_books
+from tests.short_grid import answering
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 120.0
@@ -44,7 +45,7 @@ class ReplicatedNode:
     def start_chain(self) -> None:
         limits = ("--faucet-limit", "20", "--receipt-interval", "2", "--grace", "30")
         self._spawn(_CHAIN, "chain", "run", "--dir", str(self.folder / _CHAIN), "--port", "0", *limits)
-        self.rpc_url = self.until("the chain answers", self._chain_url)
+        self.rpc_url = self.until("the chain answers", lambda: answering(url_of(self.folder / _CHAIN)))
 
     def start(self, *names: str) -> None:
         """Start these replicas, each on a free port, and wait until they answer."""
@@ -127,13 +128,6 @@ class ReplicatedNode:
             self.processes[name] = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=log, start_new_session=True
             )
-
-    def _chain_url(self) -> str | None:
-        url = url_of(self.folder / _CHAIN)
-        question = {"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []}
-        with suppress(httpx.TransportError):
-            return url if url is not None and httpx.post(url, json=question).is_success else None
-        return None
 
     def _announced(self, name: str) -> str | None:
         said = self._log(name, "out").read_text()

@@ -105,7 +105,7 @@ class ShortGrid(Grid):
         (self.chain_folder / "rpc.url").unlink(missing_ok=True)
         where = ("--dir", str(self.chain_folder), "--port", str(self.chain_port))
         self._start("chain", "chain", "run", *where, *limits, *windows, *delay)
-        url = self.until("the chain answers", lambda: self._answering(url_of(self.chain_folder)))
+        url = self.until("the chain answers", lambda: answering(url_of(self.chain_folder)))
         self.chain_port = urlsplit(url).port or 0
 
     def start_node(self) -> None:
@@ -264,9 +264,9 @@ class ShortGrid(Grid):
         if self.database_url:
             drop_database(self.database_url)
         for account in self.providers.values():
-            mine = _docker("ps", "-aq", "--filter", f"label=bingwang.agent={account}").split()
+            mine = docker("ps", "-aq", "--filter", f"label=bingwang.agent={account}").split()
             if mine:
-                _docker("rm", "-f", "-v", *mine)
+                docker("rm", "-f", "-v", *mine)
         mounts = re.findall(r"^\S+ (\S+)", Path("/proc/mounts").read_text(), re.MULTILINE)
         for mount in mounts:
             if mount.startswith(str(self.folder)):
@@ -292,17 +292,20 @@ class ShortGrid(Grid):
         market = genesis.read(self.chain_folder).contracts["market"]
         return "--rpc", self.rpc_url, "--market", text(market)
 
-    def _answering(self, url: str | None) -> str | None:
-        if url is None:
-            return None
-        question = {"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []}
-        try:
-            return url if httpx.post(url, json=question).is_success else None
-        except httpx.TransportError:
-            return None
+
+def answering(url: str | None) -> str | None:
+    """The URL of a chain, once one answers there."""
+    if url is None:
+        return None
+    question = {"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []}
+    try:
+        return url if httpx.post(url, json=question).is_success else None
+    except httpx.TransportError:
+        return None
 
 
-def _docker(*arguments: str) -> str:
+def docker(*arguments: str) -> str:
+    """What the engine's own command prints."""
     return subprocess.run(
         ["docker", "--host", engine_url(), *arguments], check=True, stdout=subprocess.PIPE, text=True
     ).stdout

@@ -17,7 +17,6 @@ from ledger.chain.keys import Signer
 from ledger.chain.signatures import recover
 from ledger.chain.typed_data import Domain, bid_id, lease_id, offer_id, receipt_digest, receipt_message
 from ledger.market.domains import permits
-from ledger.market.errors import Rejected
 from ledger.market.identity import Address, Digest, LeaseId, OfferId, from_text, text
 from ledger.market.job import Job
 from ledger.market.lease import Lease, LeaseTerms
@@ -33,7 +32,7 @@ from ledger.market.wire import (
 )
 from node.buying.client import NodeClient, Plain
 from node.buying.shown import shown_job
-from node.buying.usage_lines import AgreedLines, read_lines
+from node.buying.usage_lines import AgreedLines, read_lines, report_refused
 
 
 class LeaseSource(Protocol):
@@ -110,7 +109,7 @@ class Cosigner:
             shown = self.node.lease(text(lease))
             terms, bid = terms_from_plain(shown["terms"]), bid_from_plain(shown["bid"])
             if lease_id(self.domain, terms) != lease or bid_id(self.domain, bid) != terms.bid:
-                raise _refused("The lease's terms are not those that its id stands for.")
+                raise report_refused("The lease's terms are not those that its id stands for.")
             self._check_place(terms, self._job(bid.job))
             self._recall(lease, shown.get("receipt"))
             self._checked[lease] = _Checked(terms=terms, replicated=bid.replicated)
@@ -128,7 +127,7 @@ class Cosigner:
     def _job(self, wanted: Digest) -> Job:
         job = shown_job(self.node, wanted)
         if job is None:
-            raise _refused("The job document is not the one that the bid names.")
+            raise report_refused("The job document is not the one that the bid names.")
         return job
 
     def _check_place(self, terms: LeaseTerms, job: Job) -> None:
@@ -136,7 +135,7 @@ class Cosigner:
             return
         domain = self._domain_of(terms.offer, terms.provider)
         if not permits(domain, job.allow, job.deny):
-            raise _refused(f"The lease stands in {domain}, which the job does not permit.")
+            raise report_refused(f"The lease stands in {domain}, which the job does not permit.")
 
     def _domain_of(self, wanted: OfferId, provider: Address) -> str:
         for shown in self.node.offers():
@@ -145,20 +144,14 @@ class Cosigner:
             offer = offer_from_plain(shown["offer"])
             genuine = offer_id(self.domain, offer) == wanted and offer.provider == provider
             if not genuine or document_hash(shown["document"]) != offer.document:
-                raise _refused("The offer that the node shows is not the one of the lease.")
+                raise report_refused("The offer that the node shows is not the one of the lease.")
             return offer_document_from_plain(shown["document"]).domain
-        raise _refused("The node does not show the lease's offer.")
+        raise report_refused("The node does not show the lease's offer.")
 
 
 def check_report(lease: Lease, milliseconds: int, signed: int, at: int) -> None:
     """Whether a report at `at` may be agreed to: not above the time that passed, not below the last."""
     if milliseconds < signed:
-        raise _refused(f"{milliseconds} ms are reported after {signed} ms were signed.")
+        raise report_refused(f"{milliseconds} ms are reported after {signed} ms were signed.")
     if milliseconds > lease.billable(milliseconds, at):
-        raise _refused(f"{milliseconds} ms are reported, more than the lease has been open.")
-
-
-def _refused(cause: str) -> Rejected:
-    return Rejected(
-        "report-refused", cause, "Nothing was signed; cancel the job if the provider does not correct it."
-    )
+        raise report_refused(f"{milliseconds} ms are reported, more than the lease has been open.")

@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told how far one file is, in bytes."""
+    """Told how far one thing is: a file in bytes, or what is counted one by one."""
 
     def __call__(self, name: str, done: int, total: int) -> None: ...
 

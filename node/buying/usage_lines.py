@@ -33,21 +33,21 @@ def read_lines(node: NodeClient, lease: LeaseId, report: Plain, known: AgreedLin
     what the report stands for, or do not go on from those that were agreed to."""
     last = report.get("sequence")
     if type(last) is not int:
-        raise _refused("The report names no line of usage.")
+        raise report_refused("The report names no line of usage.")
     tree = known.tree
     agreed = known.signed in (NO_DIGEST, known.root)
     while tree.size <= last:
         page = node.usage_lines(text(lease), tree.size)
         if not page:
-            raise _refused(f"The node does not show line {tree.size}, though it reports line {last}.")
+            raise report_refused(f"The node does not show line {tree.size}, though it reports line {last}.")
         for shown in page[: last + 1 - tree.size]:
             tree = _followed(tree, _line(lease, shown))
             agreed = agreed or tree.root(keccak) == known.signed
     if not agreed:
-        raise _refused("The lines that the node shows are not those that were signed for before.")
+        raise report_refused("The lines that the node shows are not those that were signed for before.")
     found = AgreedLines(tree=tree, signed=known.signed)
     if found.root != from_text(str(report["evidence"]), 32) or not _says(tree.newest, report):
-        raise _refused("The report is not what its lines say.")
+        raise report_refused("The report is not what its lines say.")
     return found
 
 
@@ -55,7 +55,7 @@ def _followed(tree: UsageTree, line: UsageLine) -> UsageTree:
     try:
         return tree.followed_by(line, keccak)
     except MarketError as exc:
-        raise _refused(f"The node's lines do not follow each other: {exc.cause}") from exc
+        raise report_refused(f"The node's lines do not follow each other: {exc.cause}") from exc
 
 
 def _line(lease: LeaseId, shown: object) -> UsageLine:
@@ -69,7 +69,8 @@ def _says(newest: UsageLine | None, report: Plain) -> bool:
     return (newest.milliseconds, newest.last) == (report["milliseconds"], report["last"])
 
 
-def _refused(cause: str) -> Rejected:
+def report_refused(cause: str) -> Rejected:
+    """Why a signer does not agree to what the node shows of a lease."""
     return Rejected(
         "report-refused", cause, "Nothing was signed; cancel the job if the provider does not correct it."
     )

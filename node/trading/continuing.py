@@ -8,13 +8,10 @@ way, nothing more is co-signed on the old lease: a receipt beyond the last one w
 is due; the buyer then orders anew.)
 """
 
-from collections.abc import Sequence
-
 from ledger.books.queries import Queries
 from ledger.books.rows import LeaseRow, OfferRow
 from ledger.books.unit_of_work import Unit
-from ledger.chain.keyring import keyring
-from ledger.chain.keys import Signer
+from ledger.chain.keyring import Keyring
 from ledger.chain.signatures import recover
 from ledger.chain.typed_data import Domain, bid_id, lease_id, receipt_digest, receipt_message
 from ledger.market.bid import Bid, SignedBid
@@ -36,11 +33,11 @@ from node.trading.usage_lines import check_evidence
 
 
 class Continuing:
-    """Makes continuations; `key` and the `former` ones sign the last receipt of a lease that names them."""
+    """Makes continuations; the one of `keys` that a lease names signs its last receipt."""
 
-    def __init__(self, domain: Domain, key: Signer, former: Sequence[Signer] = ()) -> None:
+    def __init__(self, domain: Domain, keys: Keyring) -> None:
         self._domain = domain
-        self._keys = keyring(key, former)
+        self._keys = keys
 
     def plan(
         self,

@@ -14,8 +14,7 @@ from dataclasses import replace
 from ledger.books.books import Books
 from ledger.books.rows import JobRow, LeaseRow
 from ledger.books.unit_of_work import Unit
-from ledger.chain.keyring import keyring
-from ledger.chain.keys import Signer
+from ledger.chain.keyring import Keyring
 from ledger.chain.signatures import recover
 from ledger.chain.typed_data import Domain, receipt_digest, receipt_message
 from ledger.market.errors import LostRace, Rejected
@@ -45,15 +44,13 @@ INTERIM_SECONDS = 600
 
 
 class Settlement:
-    """Co-signs with `key`, or the `former` one that a lease names, and turns receipts into wishes; each step
-    may be repeated."""
+    """Co-signs with the one of `keys` that a lease names, and turns receipts into wishes; each step may be
+    repeated."""
 
-    def __init__(
-        self, books: Books, domain: Domain, key: Signer, policy: Policy, former: Sequence[Signer] = ()
-    ) -> None:
+    def __init__(self, books: Books, domain: Domain, keys: Keyring, policy: Policy) -> None:
         self._books = books
         self._domain = domain
-        self._keys = keyring(key, former)
+        self._keys = keys
         self._policy = policy
         self._lines = UsageLines()
 

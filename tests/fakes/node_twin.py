@@ -13,6 +13,7 @@ from typing import Any
 from ledger.books.books import open_books
 from ledger.books.rows import JobRow, LeaseRow
 from ledger.chain.documents import canonical, document_hash
+from ledger.chain.keyring import keyring
 from ledger.chain.keys import LocalKey
 from ledger.chain.outcomes import Outcome, outcome_of
 from ledger.chain.typed_data import Domain, bid_id, lease_id, offer_id
@@ -92,10 +93,10 @@ class NodeTwin(ModelChain):
             self,
             Venue(domain=DOMAIN, address=NODE.address, policy=EMBEDDED),
             self.presence,
-            Continuing(DOMAIN, NODE),
+            Continuing(DOMAIN, keyring(NODE)),
             self.track_records.per_mille,
         )
-        self.settlement = settlement.Settlement(self.books, DOMAIN, NODE, EMBEDDED)
+        self.settlement = settlement.Settlement(self.books, DOMAIN, keyring(NODE), EMBEDDED)
         self.sending = Sending(self.books, self, self.exchange)
         self.chores = Chores(
             claims=Claims(self.books),

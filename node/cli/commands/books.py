@@ -25,22 +25,23 @@ def rebuild(
     """Make a market's books anew from the chain's events and compare; exit code 5 if they differ."""
     from contextlib import closing
     from dataclasses import asdict
+    from functools import partial
 
     from ledger.books.books import open_books
     from ledger.chain.client import MarketClient
     from ledger.market.errors import Broken
     from ledger.market.identity import Address, from_text, text
-    from node.cli.views.counting import counting
     from node.cli.views.output import Output, pairs
     from node.rebuilding import rebuild as rebuild_books
 
+    output = Output(as_json=as_json)
     with (
         closing(MarketClient(rpc, Address(from_text(market, 20)))) as client,
         open_books(books) as opened,
-        counting("blocks", as_json=as_json) as progress,
+        output.progress(counted=True) as progress,
     ):
         client.domain()
-        found = rebuild_books(opened, client, first_block, progress)
+        found = rebuild_books(opened, client, first_block, partial(progress, "blocks"))
     plain: dict[str, Any] = {
         "books": books,
         "block": found.block.number,
@@ -52,5 +53,5 @@ def rebuild(
         "differences": [asdict(one) for one in found.differences],
     }
     shown = plain | {"differences": [" ".join(one.values()) for one in plain["differences"]]}
-    Output(as_json=as_json).result(plain, pairs(shown))
+    output.result(plain, pairs(shown))
     return Broken.exit_code if found.differences else 0

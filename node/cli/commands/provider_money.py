@@ -14,6 +14,7 @@ from node.cli.options import Json, PasswordFile, Wallet
 if TYPE_CHECKING:
     from ledger.chain.client import MarketClient
     from ledger.chain.keys import Signer
+    from ledger.market.identity import Address
     from node.buying.profile import Profile
     from node.cli.views.output import Output
 
@@ -125,8 +126,6 @@ def _pay_out(chain: "MarketClient", key: "Signer", units: int | None) -> list[by
 def _provider(directory: Path, wallet: str, password_file: Path | None) -> tuple["Signer", "MarketClient"]:
     """The key that owns the provider's money, and the chain as its settings name it."""
     from ledger.chain.client import MarketClient
-    from ledger.market.errors import Rejected
-    from ledger.market.identity import text
     from node.cli.home import password
     from node.cli.session import wallet_key
     from provider_agent.directory import open_key
@@ -137,15 +136,23 @@ def _provider(directory: Path, wallet: str, password_file: Path | None) -> tuple
         key = open_key(directory, lambda: password(password_file))
     else:
         key = wallet_key(wallet, password_file)
-        if key.address != settings.owner:
-            raise Rejected(
-                "not-the-owner",
-                f"The provider belongs to {text(settings.owner)}, the wallet is {text(key.address)}.",
-                "Name the owner's wallet with --wallet.",
-            )
+        check_owner(settings.owner, key.address)
     chain = MarketClient(settings.rpc, settings.market.address)
     chain.check_chain(settings.market.chain_id)
     return key, chain
+
+
+def check_owner(owner: "Address", wallet: "Address") -> None:
+    """`Rejected` "not-the-owner" where the wallet's account is not the provider."""
+    from ledger.market.errors import Rejected
+    from ledger.market.identity import text
+
+    if wallet != owner:
+        raise Rejected(
+            "not-the-owner",
+            f"The provider belongs to {text(owner)}, the wallet is {text(wallet)}.",
+            "Name the owner's wallet with --wallet.",
+        )
 
 
 def _show(chain: "MarketClient", key: "Signer", sent: list[str], *, as_json: bool) -> None:

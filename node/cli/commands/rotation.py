@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.commands.provider_money import HERE, Directory
+from node.cli.commands.provider_money import HERE, Directory, check_owner
 from node.cli.options import Json, PasswordFile, RpcUrl, SignerAccount, SignerUrl, Wallet
 
 if TYPE_CHECKING:
@@ -152,7 +152,6 @@ def _password(password_file: Path | None) -> "Callable[[], str]":
 
 def _check_owner(directory: Path, session: "Session") -> None:
     from ledger.market.errors import Rejected
-    from ledger.market.identity import text
     from provider_agent.settings import read_settings
 
     owner = read_settings(directory).owner
@@ -162,12 +161,7 @@ def _check_owner(directory: Path, session: "Session") -> None:
             "The folder's key is the provider itself: its stake and offers are bound to it.",
             "Drain, unstake and withdraw; then make a folder with `provider init --operator`.",
         )
-    if owner != session.address:
-        raise Rejected(
-            "not-the-owner",
-            f"The provider belongs to {text(owner)}, the wallet is {text(session.address)}.",
-            "Name the owner's wallet with --wallet.",
-        )
+    check_owner(owner, session.address)
 
 
 def _revoke_former(session: "Session", keystore: Path) -> list[str]:

@@ -65,7 +65,7 @@ def invoice(
 def _show(session: "Session", query: dict[str, str], files: dict[str, Path | None], *, as_json: bool) -> None:
     """Into each file that was asked for, and as the command's result."""
     from ledger.market.identity import text
-    from node.cli.views.output import Output
+    from node.cli.views.output import Output, write_file
     from node.cli.views.statement_table import render
 
     path = f"/v1/accounts/{text(session.account)}/statement"
@@ -74,18 +74,9 @@ def _show(session: "Session", query: dict[str, str], files: dict[str, Path | Non
     for kind, file in files.items():
         if file is not None:
             answer = session.node.send("GET", path, query=query, headers={"Accept": kind})
-            _write(file, answer.content)
+            write_file(file, answer.content)
             written[kind] = str(file)
     output = Output(as_json=as_json)
     output.result(plain | {"files": written}, render(plain))
     for kind, name in written.items():
         output.note(f"{kind}: {name}")
-
-
-def _write(file: Path, content: bytes) -> None:
-    from ledger.market.errors import Rejected
-
-    try:
-        file.write_bytes(content)
-    except OSError as exc:
-        raise Rejected("unwritable-file", f"{file} cannot be written: {exc}.", "Name another file.") from exc

@@ -46,14 +46,14 @@ def prove(
     """A file that shows a stranger that a line is among those that the chain paid for."""
     from ledger.market.identity import text
     from node.cli.session import Session
-    from node.cli.views.output import Output, document, pairs
+    from node.cli.views.output import Output, document, pairs, write_file
 
     with Session(wallet=wallet) as session:
         proof = session.reader.usage_proof(text(_lease_of(session, job, lease)), line)
     if out is None:
         document(proof)
         return
-    _write(out, proof)
+    write_file(out, f"{json.dumps(proof, indent=2)}\n".encode())
     plain = {"file": str(out), "lease": proof["lease"], "line": line}
     Output(as_json=as_json).result(plain, pairs(plain))
 
@@ -97,17 +97,6 @@ def _lease_of(session: "Session", job: str, lease: str | None) -> "LeaseId":
             "Look at the job's receipt for its leases.",
         )
     return LeaseId(from_text(wanted, 32))
-
-
-def _write(file: Path, proof: dict[str, Any]) -> None:
-    from ledger.market.errors import Rejected
-
-    try:
-        file.write_text(json.dumps(proof, indent=2) + "\n", encoding="utf-8")
-    except OSError as exc:
-        raise Rejected(
-            "file-not-written", f"{file} cannot be written: {exc.strerror}.", "Name another file."
-        ) from exc
 
 
 def _read(file: Path) -> "SettledLine":

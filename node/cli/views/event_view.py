@@ -7,6 +7,7 @@ from typing import Any
 
 from ledger.books.rows import EventRow
 from ledger.chain.client import MarketClient
+from ledger.chain.log_ranges import pieces
 from ledger.market.events import Logged
 from ledger.market.identity import Address
 from node.buying.client import NodeClient
@@ -15,7 +16,6 @@ from node.cli.views.output import console, document, line, printable
 from node.views import event_view
 
 Source = Iterator[dict[str, Any]]
-_RANGE_BLOCKS = 2_000
 _PAUSE_SECONDS = 0.5
 
 
@@ -38,8 +38,8 @@ def from_chain(rpc: str, market: Address, first_block: int, *, follow: bool) -> 
         count, first = 0, first_block
         while True:
             head = client.block("latest").number
-            for start in range(first, head + 1, _RANGE_BLOCKS):
-                for logged in client.logs(start, min(start + _RANGE_BLOCKS - 1, head)):
+            for start, last in pieces(first, head):
+                for logged in client.logs(start, last):
                     count += 1
                     yield _of_chain(logged, count)
             first = max(first, head + 1)

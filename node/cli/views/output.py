@@ -7,8 +7,10 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ledger.market.errors import Rejected
 from node.buying.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ class Output:
             def show(name: str, done: int, total: int) -> None:
                 if name not in tasks:
                     tasks[name] = bars.add_task(name, total=total)
-                bars.update(tasks[name], completed=done)
+                bars.update(tasks[name], completed=done, total=total)
 
             yield show
 
@@ -73,6 +75,16 @@ def document(plain: Mapping[str, Any]) -> None:
     """One JSON document on stdout."""
     sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def write_file(file: Path, content: bytes) -> None:
+    """A result into a file that the caller named; `Rejected` "file-not-written" where that cannot be."""
+    try:
+        file.write_bytes(content)
+    except OSError as exc:
+        raise Rejected(
+            "file-not-written", f"{file} cannot be written: {exc.strerror}.", "Name another file."
+        ) from exc
 
 
 def line(plain: Mapping[str, Any]) -> None:

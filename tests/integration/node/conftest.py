@@ -3,8 +3,16 @@ from pathlib import Path
 
 import pytest
 
+from ledger.books.books import Books, open_books
 from tests.fakes.node_server import NodeServer
 from tests.fakes.node_twin import NodeTwin
+
+
+@pytest.fixture
+def books(grid_books_url: str) -> Iterator[Books]:
+    """Empty books, and nothing beside them."""
+    with open_books(grid_books_url) as books:
+        yield books
 
 
 @pytest.fixture

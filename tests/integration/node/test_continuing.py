@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from ledger.books.rows import LeaseRow
+from ledger.chain.keyring import keyring
 from ledger.chain.keys import LocalKey
 from ledger.chain.outcomes import Outcome
 from ledger.chain.signatures import recover
@@ -20,7 +21,7 @@ from node.trading.continuing import Continuing
 from tests.factories import a_digest, a_job, an_address
 from tests.fakes.node_twin import BUYER, DOMAIN, NODE, OTHER, RATE, NodeTwin
 
-CONTINUING = Continuing(DOMAIN, NODE)
+CONTINUING = Continuing(DOMAIN, keyring(NODE))
 
 
 @pytest.fixture

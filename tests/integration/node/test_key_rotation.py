@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from ledger.books.books import Books, open_books
+from ledger.books.books import Books
 from ledger.chain.keyring import keyring
 from ledger.chain.keys import LocalKey
 from ledger.chain.outbox import OutboxPolicy
@@ -36,12 +36,6 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
         grid.client.faucet(NEW.address)
         grid.seal()
         yield grid
-
-
-@pytest.fixture
-def books(grid_books_url: str) -> Iterator[Books]:
-    with open_books(grid_books_url) as books:
-        yield books
 
 
 @pytest.fixture
@@ -136,19 +130,19 @@ def lease(node: NodeTwin) -> LeaseId:
 
 
 def test_a_lease_that_names_the_former_key_is_signed_for(node: NodeTwin, lease: LeaseId) -> None:
-    settlement = Settlement(node.books, DOMAIN, NEW, EMBEDDED, (NODE,))
+    settlement = Settlement(node.books, DOMAIN, keyring(NEW, [NODE]), EMBEDDED)
     signed = settlement.report(node.used(lease, 10_000))
     assert signed is not None
     assert recover(receipt_digest(DOMAIN, signed.receipt), signed.signature) == NODE.address
 
 
 def test_without_it_nobody_here_signs(node: NodeTwin, lease: LeaseId) -> None:
-    assert Settlement(node.books, DOMAIN, NEW, EMBEDDED).report(node.used(lease, 10_000)) is None
+    assert Settlement(node.books, DOMAIN, keyring(NEW), EMBEDDED).report(node.used(lease, 10_000)) is None
 
 
 def test_a_lease_of_the_former_key_is_continued_under_the_new_one(node: NodeTwin, lease: LeaseId) -> None:
     bid = node.signed(a_job(), continues=Digest(lease), matcher=NEW.address, signer=NEW.address)[1][0]
     with node.books.transaction() as unit:
-        wish = Continuing(DOMAIN, NEW, (NODE,)).plan(unit, node.lease(lease), bid, node.now)
+        wish = Continuing(DOMAIN, keyring(NEW, [NODE])).plan(unit, node.lease(lease), bid, node.now)
     assert recover(receipt_digest(DOMAIN, wish.receipt.receipt), wish.receipt.signature) == NODE.address
     assert wish.signed.bid.matcher == NEW.address

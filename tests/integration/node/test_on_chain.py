@@ -11,6 +11,7 @@ from ledger.books.rows import LeaseRow
 from ledger.chain.calls import request_unstake
 from ledger.chain.documents import canonical, document_hash
 from ledger.chain.follower import Follower
+from ledger.chain.keyring import keyring
 from ledger.chain.keys import LocalKey
 from ledger.chain.outbox import Outbox
 from ledger.chain.typed_data import bid_id, commitment, offer_id
@@ -53,9 +54,9 @@ class Core:
         venue = Venue(domain=domain, address=NODE.address, policy=client.policy())
         self.venue, self.presence = venue, Presence(self.now, 10**6, 10**6)
         records = TrackRecords(self.books.queries, (NODE.address,))
-        continuing = Continuing(domain, NODE)
+        continuing = Continuing(domain, keyring(NODE))
         self.exchange = Exchange(self.books, client, venue, self.presence, continuing, records.per_mille)
-        self.settlement = Settlement(self.books, domain, NODE, venue.policy)
+        self.settlement = Settlement(self.books, domain, keyring(NODE), venue.policy)
         follower = Follower(client)
         self.following = Following(self.books, follower, self.exchange, records, 0, lambda _: None)
         outbox = Outbox(self.books.outbox(NODE.address), client, NODE)

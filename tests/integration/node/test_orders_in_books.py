@@ -7,6 +7,7 @@ import pytest
 
 from ledger.books.compare import compare
 from ledger.books.rows import JobRow, LeaseRow
+from ledger.chain.keyring import keyring
 from ledger.market.facts import JobPhase
 from ledger.market.identity import Digest
 from ledger.market.job import Gang
@@ -102,7 +103,7 @@ def test_a_provider_below_the_jobs_reputation_gets_nothing(node: NodeTwin) -> No
         node,
         node.exchange.venue,
         node.presence,
-        Continuing(DOMAIN, NODE),
+        Continuing(DOMAIN, keyring(NODE)),
         lambda provider, _at: known.get(provider, 0),
     )
     lend(node)

@@ -1,10 +1,9 @@
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ledger.books.books import Books, open_books
+from ledger.books.books import Books
 from ledger.chain.keys import LocalKey
 from ledger.chain.outcomes import Outcome
 from ledger.chain.typed_data import withdrawal_digest
@@ -27,12 +26,6 @@ def chain() -> ModelChain:
     chain = ModelChain(a_model(), DOMAIN, NODE.address, NOW)
     chain.tokens[BUYER.address] = 1_000
     return chain
-
-
-@pytest.fixture
-def books(grid_books_url: str) -> Iterator[Books]:
-    with open_books(grid_books_url) as books:
-        yield books
 
 
 @pytest.fixture

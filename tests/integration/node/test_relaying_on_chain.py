@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from ledger.books.books import Books, open_books
+from ledger.books.books import Books
 from ledger.chain.calls import transfer
 from ledger.chain.keys import LocalKey
 from ledger.chain.outbox import Outbox, OutboxPolicy
@@ -26,12 +26,6 @@ AMOUNT = 1_000_000
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     with served_grid(tmp_path_factory.mktemp("grid")) as grid:
         yield grid
-
-
-@pytest.fixture
-def books(grid_books_url: str) -> Iterator[Books]:
-    with open_books(grid_books_url) as books:
-        yield books
 
 
 @pytest.fixture
