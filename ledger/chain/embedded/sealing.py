@@ -4,7 +4,9 @@ Blocks keep a distance, so that a burst shares one; on a chain that rested the f
 wait it out, only a moment for others that were sent with it.
 
 After a block with transactions the loop adds empty ones until it stands `finality` deep, so that a follower
-waiting for `finalized` is not left hanging on a quiet grid; then the chain rests and grows no further.
+waiting for `finalized` is not left hanging on a quiet grid, and then one now and then for a while: a client
+that looks for its receipt at each new block (ethers first polls after 4 s) must see one come. Then the chain
+rests and grows no further.
 """
 
 import logging
@@ -23,13 +25,17 @@ class SealPolicy:
     """`seconds` after the block before, and at the latest `seconds` after the first waiting transaction; or
     as soon as `count` of them wait.
 
-    `on_demand` seals only by `evm_mine`. `confirm_seconds` is the pause before each empty block.
+    `on_demand` seals only by `evm_mine`. `confirm_seconds` is the pause before each empty block that makes
+    the last transaction final, `linger_pause` the pause before those that follow until `linger_seconds`
+    after it.
     """
 
     seconds: float = 0.2
     count: int = 128
     on_demand: bool = False
     confirm_seconds: float = 1.0
+    linger_pause: float = 3.0
+    linger_seconds: float = 60.0
 
 
 _GATHERING = 0.1
@@ -51,6 +57,7 @@ class SealingLoop:
         self._first_arrival: float | None = None
         self._confirm_at: float | None = None
         self._planned_at = float("-inf")
+        self._busy_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="sealing", daemon=True)
 
     def start(self) -> None:
@@ -68,10 +75,11 @@ class SealingLoop:
 
     def _run(self) -> None:
         try:
-            self._plan()
+            self._plan(busy=False)
             while self._wait():
-                self._chain.seal(empty=self._first_arrival is None)
-                self._plan()
+                busy = self._first_arrival is not None
+                self._chain.seal(empty=not busy)
+                self._plan(busy=busy)
         except Exception as exc:
             _log.exception("sealing ended")
             self._failed(exc)
@@ -98,8 +106,17 @@ class SealingLoop:
         gathered = self._first_arrival + _GATHERING * self._policy.seconds
         return max(gathered, min(self._planned_at, self._first_arrival) + self._policy.seconds)
 
-    def _plan(self) -> None:
+    def _plan(self, *, busy: bool) -> None:
         now = self._planned_at = time.monotonic()
+        if busy:
+            self._busy_at = now
         self._first_arrival = now if self._chain.has_ready() else None
-        unfinished = self._chain.has_unfinalised_transactions()
-        self._confirm_at = now + self._policy.confirm_seconds if unfinished else None
+        pause = self._pause(now)
+        self._confirm_at = None if pause is None else now + pause
+
+    def _pause(self, now: float) -> float | None:
+        """Seconds before the next empty block; None where the chain rests."""
+        if self._chain.has_unfinalised_transactions():
+            return self._policy.confirm_seconds
+        lingers = now < self._busy_at + self._policy.linger_seconds
+        return self._policy.linger_pause if lingers else None

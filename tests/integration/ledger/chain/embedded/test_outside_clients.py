@@ -2,10 +2,8 @@
 
 import json
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from eth_account import Account
 
 from contracts.loader import artifact
 from ledger.chain.client import MarketClient
-from ledger.chain.embedded.chain import EmbeddedChain
 from ledger.chain.embedded.genesis import Genesis
 from ledger.chain.embedded.grid import GridPolicy, deploy_grid, initialise, open_chain
 from ledger.chain.embedded.sealing import SealPolicy
@@ -44,24 +41,6 @@ FIELDS = (
 OFFER = "(bytes32,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256,bytes32)"
 
 
-@contextmanager
-def busy(chain: EmbeddedChain) -> Iterator[None]:
-    """A grid that others use too: clients look for a receipt when they notice a new block."""
-    over = threading.Event()
-
-    def seal() -> None:
-        while not over.wait(0.2):
-            chain.seal(empty=True)
-
-    others = threading.Thread(target=seal)
-    others.start()
-    try:
-        yield
-    finally:
-        over.set()
-        others.join()
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Genesis]]:
     directory = tmp_path_factory.mktemp("outside") / "chain"
@@ -74,10 +53,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Gene
     )
     chain = open_chain(directory, time.time, keep_states=None)
     try:
-        with (
-            busy(chain),
-            serve(chain, policy=ServePolicy(seal=SealPolicy(seconds=0.0, confirm_seconds=0.05))) as server,
-        ):
+        seal = SealPolicy(seconds=0.0, confirm_seconds=0.05, linger_pause=0.2)
+        with serve(chain, policy=ServePolicy(seal=seal)) as server:
             yield server.url, identity
     finally:
         chain.close()
