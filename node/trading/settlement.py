@@ -9,7 +9,6 @@ at once cannot cross.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ledger.books.books import Books
 from ledger.books.rows import JobRow, LeaseRow
@@ -134,6 +133,8 @@ class Settlement:
                 continue
             if _is_judged(row) and self._signs(row) and not _ended(row):
                 self._pay_replica(row.id, at)
+            elif _is_cut_off(row) and self._signs(row):
+                self._agree_to_the_end(row.id, at)
             elif (due := self._due(row, at)) is not None:
                 wish_again(self._books, *due, at)
 
@@ -142,6 +143,14 @@ class Settlement:
         with self._books.transaction() as unit:
             row = known_lease(unit.queries, lease)
             if _is_judged(row) and not _ended(row) and self._may_sign(unit, row):
+                self._cosign(unit, row, _final_report(row, at), at)
+
+    def _agree_to_the_end(self, lease: LeaseId, at: int) -> None:
+        """A termination cut off time that was agreed to a moment before: the contract would skip that receipt
+        for ever, so the last one is signed anew for the time up to the end."""
+        with self._books.transaction() as unit:
+            row = known_lease(unit.queries, lease)
+            if _is_cut_off(row) and self._may_sign(unit, row):
                 self._cosign(unit, row, _final_report(row, at), at)
 
     def _check_endable(self, unit: Unit, row: LeaseRow) -> None:
@@ -166,18 +175,10 @@ class Settlement:
         return None
 
     def _settleable(self, row: LeaseRow, lease: Lease) -> SignedReceipt | None:
-        """The best receipt that the contract still takes, None where nothing is left to settle.
-
-        A termination may cut off time that was agreed to a moment before: the contract would skip that
-        receipt for ever, so the node, where it signs, agrees to the time up to the end instead.
-        """
-        best, end = row.receipt, lease.seconds() * MILLISECONDS
-        if best is None:
+        """The best receipt where the contract still takes it, None where nothing is left to settle."""
+        best = row.receipt
+        if best is None or _is_cut_off(row):
             return None
-        if best.receipt.milliseconds > end:
-            if not self._signs(row):
-                return None
-            best = self._signed(row, replace(best.receipt, milliseconds=end, last=True))
         due = lease.due(best.receipt.milliseconds)
         news = due >= row.paid if best.receipt.last else due > row.paid
         return best if news else None
@@ -194,7 +195,7 @@ class Settlement:
         allowed = as_lease(row).billable(fact.milliseconds, at)
         receipt = UsageReceipt(
             lease=row.id,
-            milliseconds=max(before, allowed),
+            milliseconds=min(max(before, allowed), _end_of(row)),
             evidence=fact.evidence,
             last=fact.last,
         )
@@ -224,12 +225,22 @@ def _is_answered(row: LeaseRow, fact: UsageReported) -> bool:
     return covered or (row.usage is not None and row.usage.sequence != fact.sequence)
 
 
+def _end_of(row: LeaseRow) -> int:
+    """Milliseconds from its start to the end of an open lease: its duration's, or its buyer's termination."""
+    return as_lease(row).seconds() * MILLISECONDS
+
+
+def _is_cut_off(row: LeaseRow) -> bool:
+    """Whether more was agreed to than the lease lasted: it was terminated since."""
+    return row.receipt is not None and row.receipt.receipt.milliseconds > _end_of(row)
+
+
 def _final_report(row: LeaseRow, at: int) -> UsageReported:
     """What was reported last, as the last report; within the end that a buyer's termination set.
 
     It is the node's own word and no line: the receipt's `evidence` is the root over the agent's lines.
     """
-    usage, end = row.usage, as_lease(row).seconds() * MILLISECONDS
+    usage, end = row.usage, _end_of(row)
     return UsageReported(
         lease=row.id,
         milliseconds=min(usage.milliseconds, end) if usage else 0,

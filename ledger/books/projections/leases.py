@@ -40,6 +40,7 @@ from ledger.market.identity import Address, LeaseId, text
 from ledger.market.instructions import ContinueLease
 from ledger.market.lease import ClosedBecause, LeaseTerms
 from ledger.market.lifecycle import LeaseCourse, Verdict, further
+from ledger.market.money import MILLISECONDS
 from ledger.market.reasons import SkipReason
 
 LeaseEvent = (
@@ -202,11 +203,13 @@ def report_usage(session: Session, seq: int, fact: UsageReported) -> LeaseRecord
 
 def cosign(session: Session, fact: ReceiptCosigned) -> LeaseRecord:
     """One receipt; the row keeps the best: the most milliseconds, of equal ones the last, of those the
-    newest, whose evidence stands for more lines."""
+    newest, whose evidence stands for more lines. One beyond the end that a termination set since is no
+    receipt any more, and gives way to the last one that was signed for that end."""
     receipt = fact.signed.receipt
     record = known(session, receipt.lease)
     best = (record.receipt_milliseconds, record.receipt_last)
-    if record.receipt is None or (receipt.milliseconds, receipt.last) >= best:
+    cut_off = record.ended_after is not None and best[0] > record.ended_after * MILLISECONDS
+    if record.receipt is None or cut_off or (receipt.milliseconds, receipt.last) >= best:
         record.receipt, record.receipt_milliseconds = dumps(fact.signed), receipt.milliseconds
         record.receipt_last = receipt.last
     return _kept(session, record)

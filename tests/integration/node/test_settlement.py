@@ -377,6 +377,24 @@ def test_a_receipt_beyond_a_termination_is_signed_anew_at_the_end(node: NodeTwin
     assert row.paid == 1_102_400 * 15_000 // 3_600_000_000
 
 
+def test_the_receipt_that_is_shown_after_a_termination_is_the_one_that_settles(
+    node: NodeTwin, lease: LeaseId
+) -> None:
+    node.now += 20
+    node.settlement.report(node.used(lease, 20_000))
+    node.pending += node.model.terminate(BUYER.address, node.lease(lease).terms, node.now - 5)
+    node.seal()
+    node.settlement.sweep(node.now)
+    shown = node.lease(lease).receipt
+    assert shown is not None
+    assert (shown.receipt.milliseconds, shown.receipt.last) == (15_000, True)
+    node.settlement.sweep(node.now)
+    assert node.lease(lease).receipt == shown
+    assert [wish.instruction for wish in wishes(node)] == [
+        SettleReceipt(terms=node.lease(lease).terms, signed=shown)
+    ]
+
+
 def test_a_foreign_receipt_beyond_a_termination_does_not_keep_the_lease_open(
     node: NodeTwin, foreign: LeaseId
 ) -> None:
