@@ -1,30 +1,33 @@
-"""Clearing: who gets what. Bids in time priority, each at the cheapest eligible offers with room left.
+"""Clearing: who gets what. A pure function of the book and the time, and of nothing else.
 
-A pure function of the book and the time: the same orders give the same matches, in whatever order they
-were put in. Equal prices are drawn by a hash of both ids, since ids and sizes can be chosen by traders.
+One order that stands alone gets the cheapest place there is, in microseconds. Several are cleared together:
+the placement with the greatest welfare (what the bids are worth less what the offers ask) that the solver
+finds, then one price for each class of room. The same orders give the same clearing, in whatever order they
+were put in.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-
-import numpy as np
 
 from ledger.market.identity import BidId, OfferId
+from matcher.batch.contests import Contest, contests, priority
+from matcher.batch.drawing import drawn_seats, is_drawn, undrawn
+from matcher.batch.rounds import play
+from matcher.batch.settled import Seat, priced
 from matcher.book import Book
-from matcher.columns import OfferView
-from matcher.eligibility import eligible
+from matcher.index.place import Place
 from matcher.orders import BidOrder
-from matcher.placement import places
-from matcher.pricing import ask_rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchMember:
-    """One lease on this offer at `rate`, in milli-base-units per hour."""
+    """One lease on this offer at `rate`, in milli-base-units per hour; `devices` are the numbers of those
+    that the matcher counts on there."""
 
     offer: OfferId
     rate: int
+    devices: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,19 +50,14 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clearing:
-    """What one clearing decided; both in the order in which the bids were served."""
+    """What one clearing decided; both in the order of the queue. `welfare` is what the matched bids are worth
+    less what their offers ask, in milli-base-units per hour times seconds; no clearing of this book could
+    reach more than `bound`."""
 
     matches: tuple[Match, ...]
     unmatched: tuple[BidId, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Serving:
-    """An order with the row and the rate of each member, in milli-base-units per hour."""
-
-    order: BidOrder
-    rows: list[int]
-    rates: list[int]
+    welfare: int = 0
+    bound: int = 0
 
 
 def clear(book: Book, at: int) -> Clearing:
@@ -69,51 +67,55 @@ def clear(book: Book, at: int) -> Clearing:
     matched: the contract opens a nonce once. Whoever accepts a match applies `CapacityTaken` for each
     member, `StakeChanged` where it keeps stakes, and `BidRemoved` for the bid and its alternatives.
     """
-    offers = book.offers()
-    spent: set[tuple[bytes, int]] = set()
-    matches: list[Match] = []
-    unmatched: list[BidId] = []
-    for group in _groups(book.bids()):
-        unspent = [order for order in group if (order.bid.buyer, order.bid.nonce) not in spent]
-        best = _cheapest_alternative(offers, unspent, at)
-        if best is not None:
-            spent.add((best.order.bid.buyer, best.order.bid.nonce))
-            matches.append(_take(offers, best))
-        unmatched.extend(order.id for order in group if best is None or order is not best.order)
-    return Clearing(matches=tuple(matches), unmatched=tuple(unmatched))
+    orders = book.bids()
+    waiting = contests(orders)
+    if len(waiting) == 1 and all(order.members == 1 for order in waiting[0]):
+        return _alone(book, waiting[0], at)
+    return _together(book, orders, waiting, at)
 
 
-def _priority(order: BidOrder) -> tuple[int, bytes]:
-    return order.sequence, sha256(order.id).digest()
+def _alone(book: Book, contest: Contest, at: int) -> Clearing:
+    """The best of the alternatives at its cheapest place, at the ask."""
+    found = [(order, place) for order in contest if (place := book.best(order, at)) is not None]
+    if not found:
+        return Clearing(matches=(), unmatched=tuple(order.id for order in contest))
+    order, place = max(found, key=lambda pair: _surplus(*pair))
+    devices = book.devices(place.offer)
+    assert devices is not None
+    chosen = devices.places(order.devices, order.share, order.device_memory) or ()
+    member = MatchMember(offer=place.offer, rate=place.rate, devices=chosen)
+    welfare = _surplus(order, place)
+    return Clearing(
+        matches=(Match(bid=order.id, members=(member,)),),
+        unmatched=tuple(other.id for other in contest if other is not order),
+        welfare=welfare,
+        bound=welfare,
+    )
 
 
-def _groups(orders: Iterable[BidOrder]) -> list[list[BidOrder]]:
-    """Alternatives together, each group at the place of its first, in the order of serving."""
-    groups: dict[BidId, list[BidOrder]] = {}
-    for order in sorted(orders, key=_priority):
-        groups.setdefault(order.id if order.group is None else order.group, []).append(order)
-    return list(groups.values())
+def _surplus(order: BidOrder, place: Place) -> int:
+    return (order.bid.limit_rate + place.bonus - place.rate) * order.bid.duration
 
 
-def _cheapest_alternative(offers: OfferView, group: list[BidOrder], at: int) -> _Serving | None:
-    """The one whose members cost least per hour together, the earlier one where two cost the same."""
-    found = [serving for order in group if (serving := _serve(offers, order, at)) is not None]
-    return min(found, key=lambda serving: sum(serving.rates), default=None)
+def _together(book: Book, orders: Iterable[BidOrder], waiting: Sequence[Contest], at: int) -> Clearing:
+    drawn = [contest for contest in waiting if is_drawn(contest)]
+    everywhere = book.offers() if drawn else None
+    replicas = [] if everywhere is None else drawn_seats(everywhere, drawn, at)
+    played = play(book, everywhere, undrawn(waiting, replicas), at)
+    matches = _matches(played.seats, priced(played.view, played.seats, played.lost))
+    matches |= _matches(replicas, [seat.ask_rate for seat in replicas])
+    queue = sorted(orders, key=priority)
+    return Clearing(
+        matches=tuple(matches[order.id] for order in queue if order.id in matches),
+        unmatched=tuple(order.id for order in queue if order.id not in matches),
+        welfare=sum(seat.welfare for seat in (*played.seats, *replicas)),
+        bound=played.bound + sum(seat.welfare for seat in replicas),
+    )
 
 
-def _serve(offers: OfferView, order: BidOrder, at: int) -> _Serving | None:
-    rates = ask_rates(offers.ask, order.bid.want)
-    rows = np.flatnonzero(eligible(offers, order, rates, at))
-    placed = places(offers, order, rates, rows)
-    if not placed or len(placed) < order.members:
-        return None
-    return _Serving(order=order, rows=placed, rates=[int(rates[row]) for row in placed])
-
-
-def _take(offers: OfferView, serving: _Serving) -> Match:
-    bid = serving.order.bid
-    members: list[MatchMember] = []
-    for row, rate in zip(serving.rows, serving.rates, strict=True):
-        offers.take(row, bid.want, offers.lock_for(rate, bid.duration))
-        members.append(MatchMember(offer=offers.orders[row].id, rate=rate))
-    return Match(bid=serving.order.id, members=tuple(members))
+def _matches(seats: Sequence[Seat], rates: Sequence[int]) -> dict[BidId, Match]:
+    members: dict[BidId, list[MatchMember]] = defaultdict(list)
+    for seat, rate in zip(seats, rates, strict=True):
+        member = MatchMember(offer=seat.offer.id, rate=rate, devices=seat.devices)
+        members[seat.order.id].append(member)
+    return {bid: Match(bid=bid, members=tuple(found)) for bid, found in members.items()}

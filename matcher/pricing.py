@@ -1,28 +1,19 @@
-"""Pricing: a match executes at the resting ask, exactly, so the buyer keeps all that it bid above it.
-
-The contract takes any rate from the ask up to the bid's bounds (PROTOCOL "Who may do what"); the ask
-itself is inside them whenever it is not above the limit, and it is the one rate that needs no trust in
-the matcher.
+"""Pricing: what all offers ask for a want, exactly. It is the lowest rate at which a match may execute, the
+one rate of a bid that is cleared alone, and what `matcher.uniform` starts from where several compete.
 """
 
 import numpy as np
 
-from ledger.market.money import rate_of
 from ledger.market.resource import Quantities
 from matcher.columns import Numbers
-from matcher.orders import BidOrder, OfferOrder
 
 _SAFE_WANT = 1 << 33
 """an ask lane is below 2^31, so wants that sum to less keep every rate below 2^64"""
 
 
-def executed_rate(offer: OfferOrder, bid: BidOrder) -> int:
-    """Milli-base-units per hour at which this pair executes."""
-    return rate_of(offer.offer.ask, bid.bid.want)
-
-
 def ask_rates(ask: Numbers, want: Quantities) -> Numbers:
-    """`executed_rate` of every offer at once: `ask` has one row a lane, one column an offer."""
+    """Milli-base-units per hour of `want` at every offer (`ledger.market.money.rate_of`): `ask` has one row a
+    lane, one column an offer."""
     dtype = np.uint64 if sum(want) < _SAFE_WANT else object
     rates = np.zeros(ask.shape[1], dtype=dtype)
     for lane, amount in enumerate(want):

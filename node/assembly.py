@@ -35,7 +35,7 @@ from node.trading.relaying import Relaying
 from node.trading.settlement import Settlement
 from node.trading.track_records import TrackRecords
 from node.trading.unstaking import Unstaking
-from node.trading.venue import Venue
+from node.trading.venue import Retention, Venue
 from node.version import VERSION
 
 SWEEP_SECONDS = 1.0
@@ -96,8 +96,10 @@ def assemble(base: Foundations) -> Node:
     """The node on these foundations; nothing runs yet, and nothing was written."""
     now = _now()
     settings, books, domain = base.settings, base.books, base.client.domain()
-    venue = Venue(domain=domain, address=base.key.address, policy=base.client.policy())
+    retention = Retention(days=settings.epoch_days, bytes=settings.epoch_limit)
+    venue = Venue(domain=domain, address=base.key.address, policy=base.client.policy(), retention=retention)
     track_records = TrackRecords(books.queries, base.keys.addresses)
+    nudges = Nudges()
     exchange = Exchange(
         books,
         base.client,
@@ -105,9 +107,9 @@ def assemble(base: Foundations) -> Node:
         Presence(now, settings.heartbeat_timeout, settings.lost_after),
         Continuing(domain, base.keys),
         track_records.per_mille,
+        nudges.publish,
     )
     settlement = Settlement(books, domain, base.keys, venue.policy)
-    nudges = Nudges()
     loops = _loops(base, exchange, settlement, track_records, nudges)
     services = Services(
         settings=settings,
@@ -125,6 +127,7 @@ def assemble(base: Foundations) -> Node:
         market=_market(base),
         health=_health(base, loops),
         hasten=_haste(books, nudges, loops.outbox),
+        check_chain=loops.follower.check_available,
     )
     return Node(services=services, loops=loops)
 

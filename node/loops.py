@@ -14,7 +14,7 @@ from typing import Protocol
 from ledger.books.books import Books
 from ledger.books.rows import LeaseRow
 from ledger.chain.follower import FollowCursor, Followed, Follower
-from ledger.market.errors import MarketError
+from ledger.market.errors import MarketError, Unavailable
 from ledger.market.events import LeaseOpened
 from ledger.market.facts import ChainObserved, ChainRewound
 from ledger.market.identity import LeaseId
@@ -42,6 +42,7 @@ class Loop:
     def __init__(self, name: str, step: Callable[[], bool], pause: float) -> None:
         self.name = name
         self.failure: str | None = None
+        self.unavailable: Unavailable | None = None
         self._step = step
         self._pause = pause
         self._wake = threading.Event()
@@ -61,6 +62,12 @@ class Loop:
         self._hurry_until = time.monotonic() + HURRY_SECONDS
         self._wake.set()
 
+    def check_available(self) -> None:
+        """Raises what the last step found unavailable, if that was why it failed."""
+        if self.unavailable is not None:
+            told = self.unavailable
+            raise Unavailable(told.code, told.cause, told.remedy, **told.facts)
+
     def stop(self) -> None:
         """Return once the step under way is done."""
         self._stopped = True
@@ -74,7 +81,7 @@ class Loop:
             more = False
             try:
                 more = self._step()
-                self.failure, pause = None, self._usual_pause()
+                self.failure, self.unavailable, pause = None, None, self._usual_pause()
             except MarketError as exc:
                 pause = self._note(exc, pause)
             except Exception as exc:  # a bug in one step must not end the node's clockwork for good
@@ -92,6 +99,7 @@ class Loop:
         if str(failure) != self.failure:
             _log.warning("%s: %s", self.name, failure)
         self.failure = str(failure)
+        self.unavailable = failure if isinstance(failure, Unavailable) else None
         return min(LONGEST_PAUSE, pause * 2)
 
 

@@ -47,7 +47,7 @@ def rebuild(books: Books, chain: RebuiltFrom, first_block: int, progress: Progre
     """
     _check_unused(books)
     follower = Follower(chain)
-    cursor = _begun(books) or follower.start(first_block)
+    cursor = _begun(books) or follower.start(_mined(chain, first_block))
     caught_up = False
     while not caught_up:
         followed = follower.poll(cursor)
@@ -69,6 +69,17 @@ def _check_unused(books: Books) -> None:
                 f"The books hold what no chain can tell: {type(fact).__name__}.",
                 "Name a database that does not exist yet.",
             )
+
+
+def _mined(chain: RebuiltFrom, block: int) -> int:
+    head = chain.block("latest").number
+    if block > head:
+        raise Rejected(
+            "no-such-block",
+            f"The chain's last block is {head}, so the market was not deployed in block {block}.",
+            "Name the block of the market's deployment, or leave it out.",
+        )
+    return block
 
 
 def _begun(books: Books) -> FollowCursor | None:

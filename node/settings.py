@@ -45,6 +45,10 @@ class NodeSettings:
     """one request's body"""
     log_limit: int = 16 << 20
     """the log kept of one lease; what comes after is dropped, and said so"""
+    epoch_days: int = 30
+    """for how many days the pages of published epochs are kept; their headers stay"""
+    epoch_limit: int = 16 << 30
+    """all pages of published epochs together"""
     gas_budget: int | None = None
     """the most wei that the node's transactions of one UTC day may cost; None sets no limit"""
     signer: ExternalAccount | None = None

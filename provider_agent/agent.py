@@ -184,6 +184,7 @@ class Agent:
             url=self._links.node.socket_url,
             beat=self._beat,
             nudged=self._hurry,
+            yields=lambda lease: self._leases.yields(lease, self._now()),
             connected=self._greet,
             failed=self._disconnected,
         )

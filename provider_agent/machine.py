@@ -10,7 +10,7 @@ from typing import assert_never
 
 from ledger.market.errors import Broken
 from ledger.market.facts import JobPhase
-from provider_agent.lifecycle import adoption, claiming, judging
+from provider_agent.lifecycle import adoption, claiming, judging, yielding
 from provider_agent.lifecycle.instructions import (
     AskContract,
     Attach,
@@ -55,6 +55,8 @@ from provider_agent.lifecycle.stimuli import (
     Tick,
     UsageSettled,
     UsageTaken,
+    Warned,
+    Yield,
 )
 from provider_agent.lifecycle.transitions import (
     ENDED,
@@ -122,6 +124,10 @@ def handle(state: LeaseState, stimulus: Stimulus, pace: Pace) -> Step:
             return judging.read(state, stimulus, pace)
         case Resized():
             return adoption.resized(state, stimulus)
+        case Yield():
+            return yielding.told(state, stimulus)
+        case Warned():
+            return replace(state, warned=True), ()
         case UsageSettled(milliseconds=paid, at=at):
             return _settled(replace(state, settled=max(state.settled, paid)), at, pace)
         case DocumentJudged():
@@ -292,7 +298,7 @@ def _exited(state: LeaseState, at: int, container: Observed) -> Step:
         enter(state, Stage.COLLECTING, at),
         started_at=started,
         finished_at=max(started, ended),
-        ending=None if by_itself else state.ending,
+        ending=yielding.ending_of(state, ended, by_itself=by_itself),
         exit_code=container.exit_code,
         out_of_memory=container.oom_killed,
         collecting_at=at,

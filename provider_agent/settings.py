@@ -13,9 +13,11 @@ from typing import Any
 
 import yaml
 
+from ledger.market.capability import Vector, vector
 from ledger.market.domains import check_domain, check_pattern
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, from_text
+from ledger.market.latency import Distances, distances
 from ledger.market.plain import Reader
 from ledger.market.traits import REGIONS, bit
 from provider_agent.offers.lending import Limits, Prices
@@ -41,7 +43,9 @@ class Market:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
     """One provider's file. `engine` is a Docker URL, "" for the environment's; sizes in MiB. `owner` is the
-    provider's account where the agent's key only operates for it, `stake` tokens, "" for the default."""
+    provider's account where the agent's key only operates for it, `stake` tokens, "" for the default.
+    `capability` is what the owner claims that one device does by precision, `latency` the milliseconds of a
+    round trip to each region that it vouches for."""
 
     name: str
     domain: str
@@ -57,6 +61,8 @@ class ProviderSettings:
     offer_days: int = 30
     owner: Address | None = None
     stake: str = ""
+    capability: Vector = ()
+    latency: Distances = ()
 
 
 def read_settings(directory: Path) -> ProviderSettings:
@@ -92,6 +98,8 @@ def settings_from_plain(value: object) -> ProviderSettings:
         offer_days=_at_least("offer_days", read.get("offer_days", int, 30), 1),
         owner=_account(read.get("owner", str, "")),
         stake=_stake(read.maybe("stake", str)),
+        capability=vector("capability", read.get("capability", dict, {})),
+        latency=distances(read.get("latency", dict, {})),
     )
     read.done()
     bit(REGIONS, "region", settings.region)

@@ -1,6 +1,6 @@
 """Valid values of the market with every field filled; a test names only the fields it is about."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from hashlib import sha256
 from typing import Any
 
@@ -132,17 +132,19 @@ def some_terms(**changes: Any) -> LeaseTerms:
 def offer_order(
     name: str = "offer", domain: str = "lab/berlin", reputation: int = 0, **changes: Any
 ) -> OfferOrder:
-    """`an_offer` as the matcher sees it; `name` makes the id."""
+    """`an_offer` as the matcher sees it; `name` makes the id, fields of the order go to the order."""
+    own = {key: changes.pop(key) for key in LISTED_FIELDS if key in changes}
     identity = OfferId(a_digest(name))
-    return OfferOrder(id=identity, offer=an_offer(**changes), domain=domain, reputation=reputation)
+    return OfferOrder(id=identity, offer=an_offer(**changes), domain=domain, reputation=reputation, **own)
 
 
-ORDER_FIELDS = ("allow", "deny", "exclude", "arrived_at", "min_reputation", "seed", "group")
+LISTED_FIELDS = tuple(f.name for f in fields(OfferOrder) if f.name not in ("id", "offer"))
+ORDER_FIELDS = tuple(f.name for f in fields(BidOrder) if f.name not in ("id", "job", "bid", "sequence"))
 
 
 def bid_order(name: str = "bid", sequence: int = 1, **changes: Any) -> BidOrder:
     """`a_bid` as the matcher sees it; `ORDER_FIELDS` go to the order."""
     own = {key: changes.pop(key) for key in ORDER_FIELDS if key in changes}
     identity = BidId(a_digest(name))
-    order = BidOrder(id=identity, job=identity, bid=a_bid(**changes), sequence=sequence, arrived_at=NOW)
-    return replace(order, **own)
+    bid = a_bid(**changes)
+    return BidOrder(id=identity, job=identity, bid=bid, sequence=sequence, **{"arrived_at": NOW, **own})

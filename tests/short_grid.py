@@ -36,7 +36,7 @@ from tests.books_url import POSTGRESQL, drop_database, grid_kind, make_database
 from tests.engine import busybox_image, engine_url
 
 PATIENCE_SECONDS = 60.0
-FINAL = ("succeeded", "failed", "cancelled", "refused", "lost", "lapsed")
+FINAL = ("succeeded", "failed", "cancelled", "refused", "lost", "preempted", "lapsed")
 CHEAP = {
     "--name": "cheap",
     "--domain": "cheap-lab/rotterdam",

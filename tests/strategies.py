@@ -5,15 +5,26 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ledger.market.bid import AGREE_SHIFT, DISTINCT, MAX_MEMBERS, MAX_REPLICAS, REPLICAS, Bid, SignedBid
+from ledger.market.capability import REFERENCE, SOURCES, Vector
 from ledger.market.delegation import Delegation, Role
+from ledger.market.domains import Preference
 from ledger.market.identity import NOBODY, Address, BidId, Digest, LeaseId, OfferId
-from ledger.market.job import Accelerators, Gang, Image, InputFile, Job
+from ledger.market.job import (
+    Accelerators,
+    DataPlace,
+    Gang,
+    Image,
+    InputFile,
+    Job,
+    Providers,
+    Times,
+)
 from ledger.market.lease import LeaseTerms
 from ledger.market.offer import Offer
-from ledger.market.offer_document import OfferDocument
+from ledger.market.offer_document import OfferDocument, OfferedDevices
 from ledger.market.receipt import SignedReceipt, UsageReceipt
 from ledger.market.resource import LANE_NAMES, Quantities
-from ledger.market.traits import FEATURES, GRADES, REGIONS, VENDORS, Traits
+from ledger.market.traits import FEATURES, GRADES, REGIONS, TRUSTS, VENDORS, Traits
 from ledger.market.withdrawal import SignedPermit, SignedWithdrawal, Withdrawal
 from matcher.orders import BidOrder, OfferOrder
 from tests.factories import HOUR, NOW, a_bid, an_address, an_offer
@@ -123,15 +134,52 @@ images = st.builds(
     archive=sha256_texts,
     archive_bytes=words(40),
 ) | st.builds(Image, reference=texts, config=sha256_texts.map("sha256:{}".format))
-accelerators = st.builds(
-    Accelerators,
-    vendor=st.sampled_from(["", *VENDORS]),
-    model=names,
-    count=st.integers(1, 8),
-    share=st.integers(1, 1_000),
-    memory=words(20),
+
+
+def figures(most: int, *, least: int = 0, some: int = 0) -> st.SearchStrategy[Vector]:
+    """A capability vector of `some` precisions or more."""
+    found = st.dictionaries(
+        st.sampled_from(sorted(REFERENCE)), st.integers(least, most), min_size=some, max_size=3
+    )
+    return found.map(lambda one: tuple(sorted(one.items())))
+
+
+several = st.lists(names, min_size=2, max_size=4, unique=True).map(lambda found: tuple(sorted(found)))
+profiles = st.sampled_from(["1g.10gb", "3g.40gb", "1g.5gb+me"])
+accelerators = (
+    st.builds(
+        Accelerators,
+        vendor=st.sampled_from(["", *VENDORS]),
+        model=names,
+        count=st.integers(1, 8),
+        share=st.integers(1, 1_000),
+        memory=words(20),
+    )
+    | st.builds(
+        Accelerators,
+        vendors=st.lists(st.sampled_from(sorted(VENDORS)), min_size=2, max_size=3, unique=True).map(
+            lambda found: tuple(sorted(found))
+        ),
+        models=several,
+        floors=figures(1 << 30),
+        weights=figures(100, least=1, some=1),
+        min_score=st.integers(1, 9_999),
+    )
+    | st.builds(Accelerators, profile=profiles, count=st.integers(1, 7), models=several)
 )
-gangs = st.builds(Gang, members=st.integers(2, MAX_MEMBERS), distinct=st.booleans())
+gangs = st.builds(Gang, members=st.integers(2, MAX_MEMBERS), distinct=st.booleans()) | st.builds(
+    Gang, members=st.integers(2, MAX_MEMBERS), same=st.sampled_from(["provider", "domain"])
+)
+accounts = st.lists(addresses, max_size=3, unique=True).map(lambda found: tuple(sorted(found)))
+data_places = st.builds(DataPlace) | st.builds(
+    DataPlace, region=st.sampled_from(sorted(REGIONS)), max_latency=st.integers(1, 60_000)
+)
+times = st.builds(
+    Times,
+    start_at=st.integers(0, 1 << 31),
+    start_by=st.just(0) | st.integers(1 << 31, 1 << 32),
+    deadline=st.just(0) | st.integers(1 << 32, 1 << 33),
+)
 replica_gangs = st.integers(2, MAX_REPLICAS).flatmap(
     lambda members: st.builds(Gang, members=st.just(members), agree=st.integers(members // 2 + 1, members))
 )
@@ -156,12 +204,22 @@ _job_fields: dict[str, st.SearchStrategy[Any]] = {
     "grade": st.sampled_from(["", *GRADES]),
     "network": st.booleans(),
     "retry": words(3),
+    "min_reputation": st.integers(0, 1_000),
+    "max_over_ask": st.just(0) | words(16),
+    "trust": st.sampled_from(["", *TRUSTS]),
+    "prefer": st.lists(st.builds(Preference, pattern=patterns, bonus=st.integers(1, 10_000)), max_size=2).map(
+        tuple
+    ),
+    "providers": st.builds(Providers, allow=accounts, deny=accounts),
+    "data": data_places,
+    "times": times,
 }
 jobs = st.builds(
     Job,
     **_job_fields,
     outputs=st.lists(paths, max_size=3, unique=True).map(tuple),
     gang=st.none() | gangs,
+    notice=st.integers(0, 86_400),
 ) | st.builds(
     Job,
     **_job_fields,
@@ -176,6 +234,20 @@ offer_documents = st.builds(
     devices=st.lists(texts, max_size=2).map(tuple),
     runtimes=st.lists(names, max_size=2).map(tuple),
     disk_limit=st.sampled_from(["hard", "soft"]),
+    accelerators=st.none()
+    | st.builds(
+        OfferedDevices,
+        vendor=st.sampled_from(sorted(VENDORS)),
+        model=names,
+        count=words(8),
+        memory=words(20),
+        profile=st.just("") | profiles,
+        capability=figures(1 << 30, some=1),
+        source=st.sampled_from(SOURCES),
+    ),
+    latency=st.dictionaries(st.sampled_from(sorted(REGIONS)), words(12), max_size=3).map(
+        lambda found: tuple(sorted(found.items()))
+    ),
 )
 
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from sqlalchemy import text
 from sqlmodel import Session
 
+from ledger.books.bundles import BundleQueries
 from ledger.books.engine import Database, open_database, translated
 from ledger.books.journal import replay
 from ledger.books.outbox import BooksOutbox, Takes
@@ -36,6 +37,8 @@ class Books:
         self._lock = Lock()
         self._holder: int | None = None
         self.queries = Queries(self.reading)
+        self.bundles = BundleQueries(self.reading)
+        """the epochs that the matcher published"""
 
     @contextmanager
     def transaction(self) -> Iterator[Unit]:

@@ -7,7 +7,9 @@ failed may be planned again.
 
 from collections.abc import Iterator
 from hashlib import sha256
+from typing import Any
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, func, select
 
 from ledger.books.journal_chain import BEGINNING, digest_of
@@ -23,6 +25,7 @@ from ledger.market.facts import (
     GangPlanned,
     JobReported,
     LeasePlanned,
+    LeaseYields,
     PlanFailed,
     ReceiptCosigned,
     UsageReported,
@@ -30,6 +33,15 @@ from ledger.market.facts import (
 from ledger.market.identity import text
 
 _PAGE = 500
+# Statements that every order of the door makes are built once.
+_NEWEST = select(func.max(JournalEntry.seq))
+_NEWEST_LINK = select(JournalEntry.seq, JournalEntry.digest).order_by(col(JournalEntry.seq).desc()).limit(1)
+_FACTS = (
+    select(JournalEntry.seq, JournalEntry.body)
+    .where(col(JournalEntry.seq) > bindparam("after"))
+    .order_by(col(JournalEntry.seq))
+    .limit(_PAGE)
+)
 
 
 def slot_of(fact: Fact) -> str:
@@ -57,6 +69,8 @@ def slot_of(fact: Fact) -> str:
             return f"report {text(lease)} {_content(fact)}"
         case AgentLost(lease=lease):
             return f"silence {text(lease)}"
+        case LeaseYields(lease=lease):
+            return f"yield {text(lease)}"
         case ChainObserved(block=block):
             return f"block {text(block.hash)}"
         case ChainRewound(to=block):
@@ -103,34 +117,37 @@ def _newest(session: Session, slot: str) -> JournalEntry | None:
 
 def append(session: Session, fact: Fact) -> int:
     """Write a fact at the end; its number, which follows the newest one's without a gap."""
-    newest = select(JournalEntry.seq, JournalEntry.digest).order_by(col(JournalEntry.seq).desc()).limit(1)
-    before, previous = session.exec(newest).first() or (0, BEGINNING)
-    assert before is not None
-    seq, at, kind, slot, body = before + 1, _moment(fact), type(fact).__name__, slot_of(fact), dumps(fact)
-    digest = digest_of(previous, seq, at, kind, slot, body)
-    entry = JournalEntry(seq=seq, at=at, kind=kind, slot=slot, body=body, digest=digest)
+    before, previous = newest_link(session)
+    entry = JournalEntry(**digested(before + 1, previous, fact))
     session.add(entry)
     session.flush()
     session.expunge(entry)
-    return seq
+    return before + 1
+
+
+def newest_link(session: Session) -> tuple[int, bytes]:
+    """The newest entry's number and digest, which the next one is chained to."""
+    newest = session.connection().execute(_NEWEST_LINK).first()
+    return (0, BEGINNING) if newest is None else (newest.seq, newest.digest)
+
+
+def digested(seq: int, previous: bytes, fact: Fact) -> dict[str, Any]:
+    """The cells of the entry `seq`, which follows one with the digest `previous`."""
+    at, kind, slot, body = _moment(fact), type(fact).__name__, slot_of(fact), dumps(fact)
+    digest = digest_of(previous, seq, at, kind, slot, body)
+    return {"seq": seq, "at": at, "kind": kind, "slot": slot, "body": body, "digest": digest}
 
 
 def last_seq(session: Session) -> int:
     """The newest entry's number, 0 for an empty journal."""
-    return session.exec(select(func.max(JournalEntry.seq))).one() or 0
+    return session.connection().execute(_NEWEST).scalar() or 0
 
 
 def replay(session: Session, after: int = 0) -> Iterator[tuple[int, Fact]]:
     """The facts with a number above `after`, in order, read page by page."""
     while True:
-        page = session.exec(
-            select(JournalEntry.seq, JournalEntry.body)
-            .where(col(JournalEntry.seq) > after)
-            .order_by(col(JournalEntry.seq))
-            .limit(_PAGE)
-        ).all()
+        page = session.connection().execute(_FACTS, {"after": after}).all()
         for seq, body in page:
-            assert seq is not None
             yield seq, fact_from(body)
             after = seq
         if len(page) < _PAGE:

@@ -13,11 +13,13 @@ from functools import cache
 from types import UnionType
 from typing import Any, NewType, TypeVar, cast, get_args, get_origin, get_type_hints
 
+from ledger.market.bid import SignedBid
 from ledger.market.errors import Broken, MarketError
 from ledger.market.events import MarketEvent
 from ledger.market.facts import Fact
-from ledger.market.identity import text
-from ledger.market.instructions import Instruction
+from ledger.market.instructions import Instruction, OpenLease
+from ledger.market.lease import LeaseTerms
+from ledger.market.offer import Offer
 from ledger.market.resource import Quantities
 from ledger.market.traits import Traits
 
@@ -25,29 +27,76 @@ T = TypeVar("T")
 Plain = Any
 """what `json` reads and writes"""
 Decode = Callable[[Plain], Any]
-
-
-def to_plain(value: object) -> Plain:
-    """The JSON form of a kernel value."""
-    match value:
-        case Quantities() | Traits():
-            return value.pack()
-        case bytes():
-            return text(value)
-        case Enum():
-            return value.value
-        case tuple():
-            return [to_plain(item) for item in value]
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            plain = {name: to_plain(getattr(value, name)) for name in _names(type(value))}
-            return {"kind": type(value).__name__} | plain
-        case _:
-            return value
+Encode = Callable[[Any], str]
+_ENCODERS: dict[type, Encode] = {}
+_WRITTEN_AGAIN = (SignedBid, Offer, LeaseTerms, OpenLease)
+"""what one order writes several times: into the journal, into tables and into a wish"""
+_REMEMBERED = 1_024
+"""texts of each of these, so that they are made once"""
 
 
 def dumps(value: object) -> str:
     """The JSON text of a kernel value; the same value always gives the same text."""
-    return json.dumps(to_plain(value), separators=(",", ":"))
+    return _encoder_of(value)(value)
+
+
+def _encoder_of(value: object) -> Encode:
+    kind = type(value)
+    known = _ENCODERS.get(kind)
+    if known is None:
+        known = _ENCODERS[kind] = _encoder(kind)
+    return known
+
+
+def _encoder(kind: type) -> Encode:
+    """How values of exactly this type are written; every order writes thousands of them."""
+    if kind is int:
+        return int.__repr__
+    if kind is str:
+        return json.encoder.encode_basestring_ascii
+    if kind in (Quantities, Traits):
+        return lambda value: str(value.pack())
+    if issubclass(kind, bytes):
+        return lambda value: f'"0x{value.hex()}"'
+    if issubclass(kind, Enum):
+        return lambda value: dumps(value.value)
+    if issubclass(kind, tuple):
+        return lambda value: f"[{','.join([_encoder_of(item)(item) for item in value])}]"
+    if is_dataclass(kind):
+        return _dataclass_encoder(kind)
+    return lambda value: json.dumps(value, separators=(",", ":"))
+
+
+def _dataclass_encoder(kind: type) -> Encode:
+    names = _names(kind)
+    heads = [f'"{name}":' for name in names]
+    first = f'{{"kind":"{kind.__name__}"'
+
+    def encode(value: Any) -> str:  # noqa: ANN401 - an instance of `kind`
+        cells = [first]
+        for name, head in zip(names, heads, strict=True):
+            cell = getattr(value, name)
+            cells.append(head + _encoder_of(cell)(cell))
+        return ",".join(cells) + "}"
+
+    return _once(encode) if kind in _WRITTEN_AGAIN else encode
+
+
+def _once(encode: Encode) -> Encode:
+    """The same object has the same text: kernel values never change."""
+    written: dict[int, tuple[object, str]] = {}
+
+    def encode_once(value: object) -> str:
+        known = written.get(id(value))
+        if known is not None and known[0] is value:
+            return known[1]
+        body = encode(value)
+        if len(written) >= _REMEMBERED:
+            written.clear()
+        written[id(value)] = (value, body)
+        return body
+
+    return encode_once
 
 
 def loads(kind: type[T], body: str) -> T:

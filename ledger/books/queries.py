@@ -8,6 +8,7 @@ from itertools import groupby
 from sqlmodel import Session, col, select
 
 from ledger.books.account_queries import AccountQueries, epoch
+from ledger.books.door_queries import DoorQueries
 from ledger.books.journal import replay
 from ledger.books.mapping import instruction_from, loads
 from ledger.books.projections.lease_money import claim_of
@@ -35,7 +36,7 @@ from ledger.books.tables import (
 from ledger.books.usage_queries import UsageQueries, event_row
 from ledger.market.bid import SignedBid
 from ledger.market.events import BlockRef
-from ledger.market.facts import Alternative, Draw, Fact, JobPhase, OutputFile, UsageReported
+from ledger.market.facts import Alternative, Draw, Fact, JobPhase, LeaseYields, OutputFile, UsageReported
 from ledger.market.identity import NOBODY, Address, BidId, Digest, LeaseId, OfferId, from_text, text
 from ledger.market.lease import ClosedBecause, LeaseTerms
 from ledger.market.lifecycle import JobState, LeaseState, Verdict
@@ -49,7 +50,7 @@ _UNOPENED = (JobState.RESTING, JobState.OPENING)
 _MOVES = ("LeaseOpened", "UsageSettled", "LeaseTerminated", "LeaseClosed")
 
 
-class Queries(AccountQueries, UsageQueries):
+class Queries(AccountQueries, UsageQueries, DoorQueries):
     """Read models. `None` or an empty answer means that the books do not know it."""
 
     def job(self, job: BidId) -> JobRow | None:
@@ -124,6 +125,13 @@ class Queries(AccountQueries, UsageQueries):
     def unclosed_leases(self) -> list[LeaseRow]:
         """The leases that hold capacity: planned, or open on chain."""
         return self.leases(states=(LeaseState.PLANNED, LeaseState.ACTIVE))
+
+    def yielding_leases(self) -> list[LeaseRow]:
+        """The leases that were ever told to yield, open or closed."""
+        query = select(LeaseRecord).where(col(LeaseRecord.yields).is_not(None))
+        with self._open() as session:
+            found = session.exec(query.order_by(col(LeaseRecord.sequence), col(LeaseRecord.id))).all()
+            return [_lease_row(session, record) for record in found]
 
     def offer(self, offer: OfferId) -> OfferRow | None:
         """One registered offer."""
@@ -322,6 +330,7 @@ def _lease_row(session: Session, record: LeaseRecord) -> LeaseRow:
         commitment=None if record.commitment is None else Digest(record.commitment),
         result=None if record.result is None else Digest(record.result),
         verdict=None if record.verdict is None else Verdict(record.verdict),
+        yields=None if record.yields is None else loads(LeaseYields, record.yields),
     )
 
 

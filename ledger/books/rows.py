@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ledger.books.accounts import Kind, Purpose
 from ledger.market.bid import Bid, SignedBid
 from ledger.market.events import BlockRef, MarketEvent
-from ledger.market.facts import Alternative, Draw, JobPhase, OutputFile, UsageReported
+from ledger.market.facts import Alternative, Draw, JobPhase, LeaseYields, OutputFile, UsageReported
 from ledger.market.identity import NOBODY, Address, BidId, Digest, LeaseId, OfferId
 from ledger.market.instructions import Instruction
 from ledger.market.lease import ClosedBecause, LeaseTerms, UsageClaim
@@ -80,7 +80,8 @@ class LeaseRow:
     decide, what the provider committed to and revealed there, and what the decision made of it. In base
     units: the matcher's `fee` within `paid` (`settled_milliseconds` is what the last settlement was for), the
     provider's stake that it `lock`s while it is open, and
-    what was `burned` of that; `claim` is one that nobody decided yet."""
+    what was `burned` of that; `claim` is one that nobody decided yet; `yields` says for whom it ends, and
+    when."""
 
     id: LeaseId
     terms: LeaseTerms
@@ -118,6 +119,7 @@ class LeaseRow:
     commitment: Digest | None
     result: Digest | None
     verdict: Verdict | None
+    yields: LeaseYields | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,3 +256,35 @@ class Difference:
 ABSENT = "absent"
 """what a `Difference` shows where one side has no such row"""
 Used = Mapping[OfferId, OfferUsage]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder:
+    """An order that rests in the book or is about to open. `reserve` base units would be locked at its
+    limit; `delegate` signed for the buyer, nobody where the buyer itself did."""
+
+    job: BidId
+    sequence: int
+    buyer: Address
+    delegate: Address
+    reserve: int
+    rests: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedLease:
+    """A lease that holds capacity: `planned`, or else open on the chain; `continues` another one or not."""
+
+    id: LeaseId
+    terms: LeaseTerms
+    planned: bool
+    continues: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingOffer:
+    """A registered offer; `usable` unless it was cancelled or its epoch was bumped."""
+
+    id: OfferId
+    offer: Offer
+    usable: bool

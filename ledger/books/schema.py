@@ -30,7 +30,7 @@ from ledger.books.projections.project import project_all, start_over
 from ledger.books.tables import JournalEntry
 from ledger.market.errors import LostRace, Unavailable
 
-HEAD: Final = "0002"
+HEAD: Final = "0004"
 _FIRST: Final = "0001"
 """the revision of release 0.1.0, which stamped none"""
 _MAKING: Final = WRITER_LOCK + 1

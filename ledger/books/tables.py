@@ -175,6 +175,7 @@ class LeaseRecord(SQLModel, table=True):
     code: str = prose_field(default="")
     cause: str = prose_field(default="")
     agent_lost_at: int | None = whole_field(default=None)
+    yields: str | None = None
     usage: str | None = None
     usage_milliseconds: int = wide_field(default=0)
     receipt: str | None = None
@@ -207,6 +208,29 @@ class DocumentRecord(SQLModel, table=True):
     __tablename__ = "documents"
     hash: bytes = hex_field(primary_key=True)
     body: bytes
+
+
+class BundleRecord(SQLModel, table=True):
+    """One published epoch of the matcher; `kept` until its pages were dropped."""
+
+    __tablename__ = "bundles"
+    seq: int | None = whole_field(default=None, primary_key=True)
+    root: bytes = hex_field(unique=True)
+    header: bytes
+    at: int = whole_field(index=True)
+    matches: int = whole_field()
+    kept: bool = True
+
+
+class PageRecord(SQLModel, table=True):
+    """A page of published epochs under its SHA-256; `last` is the newest epoch that it is part of, None while
+    it is part of the next one too."""
+
+    __tablename__ = "bundle_pages"
+    hash: bytes = hex_field(primary_key=True)
+    body: bytes
+    size: int = whole_field()
+    last: int | None = whole_field(default=None, index=True)
 
 
 class CursorRecord(SQLModel, table=True):

@@ -4,21 +4,28 @@ That is what makes kill -9 harmless: a wish cannot outlive a lost fact, nor the 
 was not recorded.
 """
 
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 
-from sqlmodel import Session, select
+from sqlalchemy import bindparam
+from sqlmodel import Session, col, select
 
+from ledger.books.bundles import BundleStore
 from ledger.books.journal import append, repeat_of
 from ledger.books.mapping import dumps
+from ledger.books.opening import Opening, known_leases, open_all
 from ledger.books.outbox import reopen_above
 from ledger.books.projections.project import project
 from ledger.books.queries import Queries
+from ledger.books.rows import JobRow
 from ledger.books.tables import CursorRecord, DocumentRecord, IntentRecord
 from ledger.market.events import BlockRef
 from ledger.market.facts import ChainRewound, Fact
-from ledger.market.identity import Digest
+from ledger.market.identity import Digest, LeaseId
 from ledger.market.instructions import Instruction
 from ledger.market.outbox import IntentState
+
+_WISHED = select(IntentRecord.id).where(col(IntentRecord.key) == bindparam("key"))
 
 
 class Unit:
@@ -28,6 +35,8 @@ class Unit:
         self._session = session
         self.queries = Queries(lambda: nullcontext(session))
         """reads that see what this unit wrote"""
+        self.bundles = BundleStore(session)
+        """the epochs that the matcher published"""
 
     def record(self, fact: Fact) -> int:
         """Journal a fact and move the projections; its number, the earlier one's where it is a repeat.
@@ -44,12 +53,22 @@ class Unit:
         self._session.flush()
         return seq
 
+    def open_all(self, openings: Sequence[Opening]) -> list[JobRow]:
+        """Record new orders with their plans and wishes, all at once; the jobs as they stand then.
+
+        None of the bids and planned leases may be known (`known_leases`).
+        """
+        return open_all(self._session, openings)
+
+    def known_leases(self, leases: Iterable[LeaseId]) -> set[LeaseId]:
+        """Those of these leases that were planned before, or seen on the chain."""
+        return known_leases(self._session, leases)
+
     def wish(self, key: str, instruction: Instruction, at: int) -> int:
         """Ask the outbox for something; a second wish of the same `key` is the first one."""
-        known = self._session.exec(select(IntentRecord).where(IntentRecord.key == key)).first()
+        known = self._session.connection().execute(_WISHED, {"key": key}).scalar()
         if known is not None:
-            assert known.id is not None
-            return known.id
+            return int(known)
         record = IntentRecord(
             key=key,
             kind=type(instruction).__name__,

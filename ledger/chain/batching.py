@@ -13,6 +13,7 @@ from typing import Final
 
 from ledger.chain.calls import BATCHED, MAX_ITEMS
 from ledger.market.instructions import (
+    AnchorEpoch,
     CloseLease,
     DecideReplicas,
     FinalizeClaim,
@@ -26,7 +27,7 @@ from ledger.market.outbox import TxIntent
 
 NOT_YET: Final = ("not yet", "too early")
 """what the contracts say of a call whose time has not come"""
-_SKIPPED_ALONE: Final = (OpenLease, SettleReceipt)
+_SKIPPED_ALONE: Final = (OpenLease, SettleReceipt, AnchorEpoch)
 """kinds of which a bad one costs the others nothing and is explained by its event"""
 _TIMED: Final = (CloseLease, FinalizeClaim, FinishUnstake, DecideReplicas, RevealResult)
 """kinds that the contract refuses before their time"""
@@ -50,18 +51,23 @@ class Gathering:
     def has_room(batch: Sequence[TxIntent], alone: Collection[int]) -> bool:
         """Whether more wishes would fit the call."""
         first = batch[0]
-        together = isinstance(first.instruction, BATCHED) and first.id not in alone
-        return together and len(batch) < MAX_ITEMS
+        together = isinstance(first.instruction, (*BATCHED, AnchorEpoch)) and first.id not in alone
+        return together and sum(not isinstance(one.instruction, AnchorEpoch) for one in batch) < MAX_ITEMS
 
 
 def next_batch(waiting: Sequence[TxIntent], alone: Collection[int]) -> list[TxIntent]:
-    """The oldest intent and those that may share its call; those in `alone` share none."""
+    """The oldest intent and those that may share its call; those in `alone` share none. The roots of epochs
+    go with the matches, behind them."""
     first = waiting[0]
-    if not isinstance(first.instruction, BATCHED) or first.id in alone:
+    if not isinstance(first.instruction, (*BATCHED, AnchorEpoch)) or first.id in alone:
         return [first]
-    kind = type(first.instruction)
-    alike = [one for one in waiting if type(one.instruction) is kind and one.id not in alone]
-    return alike[:MAX_ITEMS]
+    if isinstance(first.instruction, (OpenLease, AnchorEpoch)):
+        return [*_alike(OpenLease, waiting, alone)[:MAX_ITEMS], *_alike(AnchorEpoch, waiting, alone)]
+    return _alike(type(first.instruction), waiting, alone)[:MAX_ITEMS]
+
+
+def _alike(kind: type[Instruction], waiting: Sequence[TxIntent], alone: Collection[int]) -> list[TxIntent]:
+    return [one for one in waiting if type(one.instruction) is kind and one.id not in alone]
 
 
 def is_batch_of_skips(batch: Sequence[TxIntent]) -> bool:

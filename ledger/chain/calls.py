@@ -16,6 +16,7 @@ from ledger.market.delegation import Delegation
 from ledger.market.errors import Rejected
 from ledger.market.identity import NO_DIGEST, NOBODY, Address, Digest, OfferId
 from ledger.market.instructions import (
+    AnchorEpoch,
     CancelOffer,
     CloseLease,
     CommitResult,
@@ -67,14 +68,20 @@ class Call:
 def market_call(
     market: Address, batch: Sequence[Instruction], root: Digest = NO_DIGEST, jury: Address = NOBODY
 ) -> Call:
-    """One call for up to `MAX_ITEMS` instructions of one kind; `root` is what a match publishes, `jury`
-    where instructions `TO_JURY` go.
+    """One call for up to `MAX_ITEMS` instructions of one kind, matches also with `AnchorEpoch`s: the last
+    one's root is what the call publishes, else `root`. `jury` is where instructions `TO_JURY` go.
 
     `Rejected` for an empty or mixed batch, for several of a kind that is called one by one, and for an
     instruction to a jury that is not named.
     """
+    anchors = [one for one in batch if isinstance(one, AnchorEpoch)]
+    if anchors:
+        root = anchors[-1].root
+        batch = [one for one in batch if not isinstance(one, AnchorEpoch)]
+        if all(isinstance(one, OpenLease) for one in batch) and len(batch) <= MAX_ITEMS:
+            return _market(market, *_matches(batch, root))
     kinds = {type(one) for one in batch}
-    if len(kinds) != 1 or len(batch) > MAX_ITEMS or (len(batch) > 1 and not kinds < set(BATCHED)):
+    if anchors or len(kinds) != 1 or len(batch) > MAX_ITEMS or (len(batch) > 1 and not kinds < set(BATCHED)):
         raise Rejected(
             "malformed-batch",
             f"{len(batch)} instructions of {len(kinds)} kinds do not fit one call.",
@@ -261,9 +268,8 @@ def _gang_words(wish: OpenGang) -> Words:
 
 def _several(batch: Sequence[Instruction], root: Digest) -> _Form:
     gas = 300_000 + 150_000 * len(batch)
-    opens = [wish for wish in batch if isinstance(wish, OpenLease)]
-    if opens:
-        return "matchBids", (*_grouped(opens), root), gas + 50_000 * len(batch)
+    if isinstance(batch[0], OpenLease):
+        return _matches(batch, root)
     receipts = [settlement_words(one.terms, one.signed) for one in batch if isinstance(one, SettleReceipt)]
     if receipts:
         return "settleMany", (receipts,), gas
@@ -272,6 +278,12 @@ def _several(batch: Sequence[Instruction], root: Digest) -> _Form:
         return "registerOffers", (offers,), gas
     closes = [terms_words(wish.terms) for wish in batch if isinstance(wish, CloseLease)]
     return "closeMany", (closes,), gas
+
+
+def _matches(batch: Sequence[Instruction], root: Digest) -> _Form:
+    opens = [wish for wish in batch if isinstance(wish, OpenLease)]
+    gas = 300_000 + 200_000 * len(opens) if opens else 100_000
+    return "matchBids", (*_grouped(opens), root), gas
 
 
 def _grouped(opens: Sequence[OpenLease]) -> tuple[list[Words], list[Words]]:

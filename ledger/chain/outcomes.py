@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ledger.chain.typed_data import Domain, bid_id, offer_id
 from ledger.market.events import (
+    BatchMatched,
     BidSkipped,
     ClaimContested,
     ClaimDecided,
@@ -24,8 +25,9 @@ from ledger.market.events import (
     UsageSettled,
     Withdrawn,
 )
-from ledger.market.identity import BidId, LeaseId
+from ledger.market.identity import NO_DIGEST, BidId, LeaseId
 from ledger.market.instructions import (
+    AnchorEpoch,
     CancelOffer,
     CloseLease,
     CommitResult,
@@ -99,6 +101,9 @@ def _fulfils(event: MarketEvent, wish: Instruction, domain: Domain) -> bool:
             return event == paid_out
         case FinishUnstake(account=account):
             return isinstance(event, Unstaked) and event.account == account
+        case AnchorEpoch():
+            # A call carries the newest of its roots, which names those before it.
+            return isinstance(event, BatchMatched) and event.root != NO_DIGEST
 
 
 def _moves_lease(

@@ -13,6 +13,7 @@ from ledger.market.traits import (
     FEATURES,
     GRADES,
     REGIONS,
+    TRUSTS,
     VENDORS,
     Traits,
     bit,
@@ -31,16 +32,19 @@ def wanted(job: Job) -> Quantities:
 
 
 def demanded(job: Job, model_tag: int) -> Traits:
-    """The traits that the job demands; `model_tag` is keccak's first 4 bytes of the model, 0 for any."""
+    """The traits that the job demands; `model_tag` is keccak's first 4 bytes of the model, 0 for any and
+    where several will do, which the word cannot say."""
     features = bit(FEATURES, "feature", job.runtime)
     if job.grade:
         features |= thermometer("grade", GRADES, job.grade)
+    if job.trust:
+        features |= thermometer("trust", TRUSTS, job.trust)
     if job.network:
         features |= bit(FEATURES, "feature", "outbound-network")
     wanted_gpu = job.accelerators
-    vendor = wanted_gpu.vendor if wanted_gpu else ""
+    makers = wanted_gpu.makers if wanted_gpu else ()
     return Traits(
-        vendors=bit(VENDORS, "vendor", vendor) if vendor else ANY_VENDOR,
+        vendors=bits(VENDORS, "vendor", makers) if makers else ANY_VENDOR,
         regions=bits(REGIONS, "region", job.regions) if job.regions else ANY_REGION,
         features=features,
         gpu_memory_mib=wanted_gpu.memory if wanted_gpu else 0,
@@ -56,12 +60,16 @@ def check_bid_says(job: Job, bid: Bid, model_tag: int) -> None:
             ("want", bid.want, wanted(job)),
             ("traits", bid.traits, demanded(job, model_tag)),
             ("limit_rate", bid.limit_rate, job.max_rate),
+            ("max_over_ask_bps", bid.max_over_ask_bps, job.max_over_ask),
             ("duration", bid.duration, job.max_seconds),
             ("members", bid.members, job.gang.members if job.gang else 1),
             ("flags", bid.flags, job.gang.flags if job.gang else 0),
         )
         if said != meant
     ]
+    latest = job.times.latest_start(job.max_seconds)
+    if latest is not None and bid.start_by > latest:
+        differing.append("start_by")
     if differing:
         raise Rejected(
             "bid-differs-from-job",

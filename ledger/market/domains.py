@@ -6,9 +6,13 @@ each check them with this one function.
 """
 
 import re
+from dataclasses import dataclass
 
 from ledger.market.errors import Rejected
+from ledger.market.ranges import unsigned
 
+WHOLE = 10_000
+"""basis points of a bid's limit: the largest bonus"""
 _DOMAIN = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}/[a-z0-9][a-z0-9.-]{0,62}")
 _PATTERN = re.compile(r"(\*|[a-z0-9][a-z0-9./-]{0,125}\*?)")
 
@@ -35,12 +39,37 @@ def check_pattern(pattern: str) -> str:
     return pattern
 
 
+def matches(domain: str, pattern: str) -> bool:
+    """Whether the pattern names this domain."""
+    return domain.startswith(pattern[:-1]) if pattern.endswith("*") else domain == pattern
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """Domains that the buyer would rather have: one that `pattern` names may cost `bonus` basis points of
+    the bid's limit more than another and is still taken first."""
+
+    pattern: str
+    bonus: int
+
+    def __post_init__(self) -> None:
+        check_pattern(self.pattern)
+        unsigned("bonus", self.bonus, 14)
+        if not 1 <= self.bonus <= WHOLE:
+            raise Rejected(
+                "bonus-out-of-range",
+                f"The bonus of {self.pattern} is {self.bonus} basis points.",
+                f"Give 1 to {WHOLE} basis points of the limit.",
+            )
+
+
+def preferred(domain: str, prefer: tuple[Preference, ...]) -> int:
+    """The bonus of a domain in basis points of the limit: the largest of those that name it."""
+    return max((one.bonus for one in prefer if matches(domain, one.pattern)), default=0)
+
+
 def permits(domain: str, allow: tuple[str, ...], deny: tuple[str, ...]) -> bool:
     """Whether a job with these lists may run in `domain`."""
-
-    def hit(pattern: str) -> bool:
-        return domain.startswith(pattern[:-1]) if pattern.endswith("*") else domain == pattern
-
-    if any(hit(pattern) for pattern in deny):
+    if any(matches(domain, pattern) for pattern in deny):
         return False
-    return not allow or any(hit(pattern) for pattern in allow)
+    return not allow or any(matches(domain, pattern) for pattern in allow)

@@ -184,6 +184,17 @@ class AgentLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseYields:
+    """An interruptible lease was told at `at` to end by `until`, both seconds, with the notice that it was
+    sold with: the order that the bid `by` is an attempt of takes its place."""
+
+    lease: LeaseId
+    by: BidId
+    at: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChainObserved:
     """One block of the market's chain with the market's events in it; the cursor moves with it."""
 
@@ -208,6 +219,7 @@ Fact = (
     | ReceiptCosigned
     | JobReported
     | AgentLost
+    | LeaseYields
     | ChainObserved
     | ChainRewound
 )

@@ -160,6 +160,14 @@ class FinishUnstake:
     account: Address
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorEpoch:
+    """Log the root of what the matcher published of an epoch; each root stands for all before it, so the
+    newest of a call is enough."""
+
+    root: Digest
+
+
 Instruction = (
     RegisterOffer
     | CancelOffer
@@ -179,4 +187,5 @@ Instruction = (
     | RelayDeposit
     | RelayWithdrawal
     | FinishUnstake
+    | AnchorEpoch
 )

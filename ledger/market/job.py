@@ -5,14 +5,43 @@ strict. Units: milli-cores, MiB, seconds, milli-base-units per hour.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ledger.market.bid import AGREE_SHIFT, DISTINCT, MAX_MEMBERS, MAX_REPLICAS, REPLICAS
-from ledger.market.domains import check_pattern
+from ledger.market.accelerators import Accelerators, accelerators_from_plain
+from ledger.market.domains import Preference, check_pattern
 from ledger.market.errors import Rejected
+from ledger.market.gang import Gang, gang_from_plain
+from ledger.market.job_terms import (
+    ANY_PLACE,
+    ANY_PROVIDER,
+    ANY_TIME,
+    DataPlace,
+    Providers,
+    Times,
+    check_notice,
+    preferences_to_plain,
+    read_data,
+    read_notice,
+    read_preferences,
+    read_providers,
+)
 from ledger.market.plain import Reader
 from ledger.market.ranges import unsigned
+
+__all__ = [
+    "KIND",
+    "Accelerators",
+    "DataPlace",
+    "Gang",
+    "Image",
+    "InputFile",
+    "Job",
+    "Preference",
+    "Providers",
+    "Times",
+    "check_path",
+    "job_from_plain",
+]
 
 KIND = "bingwang/job/1"
 MAX_TEXT = 32_768
@@ -72,55 +101,6 @@ class InputFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accelerators:
-    """`share` is milli-devices of one device (1000: whole); `memory` MiB of one device, 0 for any."""
-
-    vendor: str = ""
-    model: str = ""
-    count: int = 1
-    share: int = 1000
-    memory: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least, most in (("count", 1, 255), ("share", 1, 1000), ("memory", 0, (1 << 31) - 1)):
-            value = getattr(self, name)
-            unsigned(name, value, 31)
-            if not least <= value <= most:
-                remedy = f"Give {name} from {least} to {most}."
-                raise Rejected("field-out-of-range", f"{name} is {value}.", remedy, field=name)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gang:
-    """`members` leases that open together or not at all. `distinct`: no two at one provider. `agree` > 0
-    makes them replicas: each runs the same job, in distinct domains, and that many equal results decide."""
-
-    members: int
-    distinct: bool = False
-    agree: int = 0
-
-    def __post_init__(self) -> None:
-        most = MAX_REPLICAS if self.agree else MAX_MEMBERS
-        if not 2 <= self.members <= most:
-            raise Rejected(
-                "gang-size", f"{self.members} members are asked for.", f"Give 2 to {most}.", most=most
-            )
-        if self.agree and not self.members < 2 * self.agree <= 2 * self.members:
-            raise Rejected(
-                "quorum-size",
-                f"{self.agree} of {self.members} results could agree twice over, or never.",
-                "Let more than half of the replicas agree, and at most all.",
-            )
-
-    @property
-    def flags(self) -> int:
-        """What the bid's `flags` must say."""
-        if self.agree:
-            return REPLICAS | self.agree << AGREE_SHIFT
-        return DISTINCT if self.distinct else 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One job as its buyer signed it."""
 
@@ -146,6 +126,16 @@ class Job:
     gang: Gang | None = None
     min_reputation: int = 0
     """per mille; providers below it do not get the job"""
+    trust: str = ""
+    """how well the offer's figures must be known: claimed, measured, challenged; "" for any"""
+    prefer: tuple[Preference, ...] = ()
+    providers: Providers = ANY_PROVIDER
+    data: DataPlace = ANY_PLACE
+    times: Times = ANY_TIME
+    max_over_ask: int = 0
+    """basis points of the ask that the matcher may take above it, up to the limit; 0: at the ask"""
+    notice: int = 0
+    """seconds after which it yields to a higher bid, 0 for never"""
 
     def __post_init__(self) -> None:
         _matches(_NAME, "name", self.name, "Use letters, digits and . _ - (at most 63).")
@@ -157,6 +147,8 @@ class Job:
             check_path(path)
         for pattern in (*self.allow, *self.deny):
             check_pattern(pattern)
+        check_notice(self.notice)
+        self.times.check(self.max_seconds)
         self._check_sizes()
 
     def _check_sizes(self) -> None:
@@ -180,9 +172,16 @@ class Job:
         if self.disk << 20 < sum(file.size for file in self.inputs):
             raise Rejected("disk-too-small", "The inputs are larger than the disk.", "Ask for more disk.")
         unsigned("retry", self.retry, 3)
+        unsigned("max_over_ask", self.max_over_ask, 16)
         unsigned("min_reputation", self.min_reputation, 10)
         if self.min_reputation > 1000:
             raise Rejected("too-large", "min_reputation is above 1000.", "Give per mille, 0 to 1000.")
+        if self.gang and self.gang.agree and self.notice:
+            raise Rejected(
+                "replicas-interruptible",
+                "The jury waits for the results of replicas, and one that yields has none.",
+                "Leave out interruptible, or the replicas.",
+            )
         if self.gang and self.gang.agree and not self.outputs:
             raise Rejected(
                 "nothing-to-compare",
@@ -214,9 +213,18 @@ class Job:
             "grade": self.grade,
             "network": self.network,
             "retry": self.retry,
-            "accelerators": _accelerators_to_plain(self.accelerators),
-            "gang": _gang_to_plain(self.gang),
+            "accelerators": self.accelerators.to_plain() if self.accelerators else {},
+            "gang": self.gang.to_plain() if self.gang else {},
             "min_reputation": self.min_reputation,
+            "trust": self.trust,
+            "max_over_ask": self.max_over_ask,
+            "prefer": preferences_to_plain(self.prefer),
+            "providers": self.providers.to_plain(),
+            "data": self.data.to_plain(),
+            "start_at": self.times.start_at,
+            "start_by": self.times.start_by,
+            "deadline": self.times.deadline,
+            "interruptible": {"notice": self.notice} if self.notice else {},
         }
         return plain | {key: value for key, value in optional.items() if value}
 
@@ -226,37 +234,6 @@ def _image_to_plain(image: Image) -> dict[str, object]:
     if image.archive:
         plain |= {"archive": image.archive, "archive_bytes": image.archive_bytes}
     return plain
-
-
-def _accelerators_to_plain(wanted: Accelerators | None) -> dict[str, object]:
-    if wanted is None:
-        return {}
-    return {
-        "vendor": wanted.vendor,
-        "model": wanted.model,
-        "count": wanted.count,
-        "share": wanted.share,
-        "memory": wanted.memory,
-    }
-
-
-def _gang_to_plain(gang: Gang | None) -> dict[str, object]:
-    if gang is None:
-        return {}
-    return {"members": gang.members, "distinct": gang.distinct, "agree": gang.agree}
-
-
-def _read_gang(value: Mapping[str, object]) -> Gang | None:
-    if not value:
-        return None
-    read = Reader(value, "gang")
-    gang = Gang(
-        members=read.get("members", int),
-        distinct=read.get("distinct", bool, False),
-        agree=read.get("agree", int, 0),
-    )
-    read.done()
-    return gang
 
 
 def _read_image(value: object) -> Image:
@@ -276,21 +253,6 @@ def _read_input(value: object) -> InputFile:
     file = InputFile(path=read.get("path", str), sha256=read.get("sha256", str), size=read.get("size", int))
     read.done()
     return file
-
-
-def _read_accelerators(value: Mapping[str, object]) -> Accelerators | None:
-    if not value:
-        return None
-    read = Reader(value, "accelerators")
-    wanted = Accelerators(
-        vendor=read.get("vendor", str, ""),
-        model=read.get("model", str, ""),
-        count=read.get("count", int, 1),
-        share=read.get("share", int, 1000),
-        memory=read.get("memory", int, 0),
-    )
-    read.done()
-    return wanted
 
 
 def job_from_plain(value: object) -> Job:
@@ -316,7 +278,7 @@ def job_from_plain(value: object) -> Job:
         max_rate=int(rate),
         max_seconds=read.get("max_seconds", int),
         envs=tuple(sorted(envs.items())),
-        accelerators=_read_accelerators(read.get("accelerators", dict, {})),
+        accelerators=accelerators_from_plain(read.get("accelerators", dict, {})),
         inputs=tuple(_read_input(item) for item in read.get("inputs", list, [])),
         outputs=read.texts("outputs"),
         allow=read.texts("allow"),
@@ -326,8 +288,15 @@ def job_from_plain(value: object) -> Job:
         grade=read.get("grade", str, ""),
         network=read.get("network", bool, False),
         retry=read.get("retry", int, 0),
-        gang=_read_gang(read.get("gang", dict, {})),
+        gang=gang_from_plain(read.get("gang", dict, {})),
         min_reputation=read.get("min_reputation", int, 0),
+        trust=read.get("trust", str, ""),
+        max_over_ask=read.get("max_over_ask", int, 0),
+        prefer=read_preferences(read.get("prefer", list, [])),
+        providers=read_providers(read.get("providers", dict, {})),
+        data=read_data(read.get("data", dict, {})),
+        times=Times(**{name: read.get(name, int, 0) for name in ("start_at", "start_by", "deadline")}),
+        notice=read_notice(read.get("interruptible", dict, {})),
     )
     read.done()
     return job

@@ -8,10 +8,11 @@ that continues another one takes its place, with what was said of it.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from ledger.market.facts import JobPhase
+from ledger.market.facts import JobPhase, LeaseYields
 from ledger.market.identity import Address, LeaseId
 from ledger.market.lease import ClosedBecause
 from ledger.market.reasons import SkipReason
@@ -23,12 +24,17 @@ WAIT_OVER: Final = "wait-over"
 _ENDED: Final = "The buyer ended the lease."
 NO_QUORUM: Final = "no-quorum"
 """the code of a job whose replicas did not agree"""
+PREEMPTED: Final = "preempted"
+"""what an agent calls the ending of a job that yielded to a higher bid"""
+YIELDING: Final = "yielding"
+"""the code of a job that was told to end for a higher bid, and still has its notice"""
 _PROGRESS: Final = (JobPhase.PREPARING, JobPhase.STARTING, JobPhase.RUNNING)
 
 
 class JobState(StrEnum):
     """RESTING: in the book. OPENING: a match is planned or sent. SETTLING: it ran, and what came of it is
-    not known for sure before its lease is closed. LAPSED: it left the book without a lease."""
+    not known for sure before its lease is closed. PREEMPTED: it was sold as interruptible, and yielded to a
+    higher bid. LAPSED: it left the book without a lease."""
 
     RESTING = "resting"
     OPENING = "opening"
@@ -40,6 +46,7 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
     REFUSED = "refused"
     LOST = "lost"
+    PREEMPTED = "preempted"
     LAPSED = "lapsed"
 
     @property
@@ -54,13 +61,17 @@ _FINAL: Final = (
     JobState.CANCELLED,
     JobState.REFUSED,
     JobState.LOST,
+    JobState.PREEMPTED,
     JobState.LAPSED,
 )
-_RETRIED: Final = (JobState.REFUSED, JobState.LOST)
+_FAULTY: Final = (JobState.REFUSED, JobState.LOST)
+"""what a provider is to blame for"""
+_RETRIED: Final = (*_FAULTY, JobState.PREEMPTED)
 _GOING: Final = (JobState.RUNNING, JobState.STARTING, JobState.OPENING, JobState.SETTLING)
 """of a gang's members that are not all over, the furthest shows"""
 _OVER: Final = (
     JobState.CANCELLED,
+    JobState.PREEMPTED,
     JobState.REFUSED,
     JobState.LOST,
     JobState.FAILED,
@@ -126,6 +137,7 @@ class LeaseCourse:
     agree: int = 0
     undecided: bool = False
     verdict: Verdict | None = None
+    yields: LeaseYields | None = None
 
     @property
     def state(self) -> LeaseState:
@@ -322,7 +334,7 @@ def _without_quorum(members: list[LeaseCourse]) -> _Decision:
 
 def _disqualifies(lease: LeaseCourse) -> bool:
     """Whether the provider of this lease gets the job no more."""
-    return _outcome(lease) in _RETRIED or lease.verdict in (Verdict.GUILTY, Verdict.SILENT)
+    return _outcome(lease) in _FAULTY or lease.verdict in (Verdict.GUILTY, Verdict.SILENT)
 
 
 def _outcome(lease: LeaseCourse) -> JobState:
@@ -334,7 +346,7 @@ def _outcome(lease: LeaseCourse) -> JobState:
     if lease.terminated:
         return JobState.SETTLING if lease.closed is None else JobState.CANCELLED
     if lease.phase is not None and lease.phase.final:
-        return _BY_PHASE[lease.phase]
+        return JobState.PREEMPTED if _preempted(lease) else _BY_PHASE[lease.phase]
     if lease.agent_lost or lease.closed is ClosedBecause.EXPIRED:
         return JobState.LOST
     if lease.closed is ClosedBecause.RELEASED:
@@ -343,10 +355,25 @@ def _outcome(lease: LeaseCourse) -> JobState:
     return _BY_PHASE[lease.phase] if goes_on else JobState.SETTLING
 
 
+def _preempted(lease: LeaseCourse) -> bool:
+    """Whether the job ended because it was told to yield: its agent's word alone does not make it so."""
+    return lease.yields is not None and lease.phase is JobPhase.FAILED and lease.code == PREEMPTED
+
+
+def _yielding_words(told: LeaseYields, state: JobState) -> tuple[str, str]:
+    moment = f"{datetime.fromtimestamp(told.at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    notice = f"with {told.until - told.at} s of notice"
+    if state is JobState.PREEMPTED:
+        return PREEMPTED, f"A higher bid took its place: the job was told to end at {moment}, {notice}."
+    return YIELDING, f"A higher bid takes its place: the job was told to end at {moment}, {notice}."
+
+
 def _words(lease: LeaseCourse, state: JobState) -> tuple[str, str]:
     """The stable code and the sentence that explain a state; the agent's own words where it gave any."""
     if lease.terminated and state in (JobState.CANCELLED, JobState.SETTLING):
         return CANCELLED_BY_BUYER, _ENDED
+    if lease.yields is not None and state in (*_GOING, JobState.PREEMPTED):
+        return _yielding_words(lease.yields, state)
     if lease.code or lease.cause:
         return lease.code, lease.cause
     if state is JobState.LOST:

@@ -4,8 +4,10 @@ Lane widths, units and the guard bit are those of PROTOCOL "Money and quantities
 of which the top one is a guard and always 0; the top 32 bits of the word are 0 in an offer and a bid.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
+from struct import Struct
 
 from ledger.market.errors import Rejected
 from ledger.market.ranges import unsigned
@@ -15,6 +17,8 @@ LANE_LIMIT = 1 << 31
 LANE_NAMES = ("cpu", "memory", "disk", "gpu", "gpu_memory", "network", "reserved")
 GUARDS = sum(1 << (LANE_BITS * lane + 31) for lane in range(len(LANE_NAMES)))
 LANES_MASK = (1 << (LANE_BITS * len(LANE_NAMES))) - 1
+_WORD = Struct(f"<{len(LANE_NAMES)}I")
+_lanes: Callable[[object], tuple[int, ...]] = attrgetter(*LANE_NAMES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +45,11 @@ class Quantities:
             unsigned(lane.name, getattr(self, lane.name), 31)
 
     def __iter__(self) -> Iterator[int]:
-        return (getattr(self, name) for name in LANE_NAMES)
+        return iter(_lanes(self))
 
     def pack(self) -> int:
         """The word that is signed and stored, lane 0 lowest."""
-        return sum(value << (LANE_BITS * lane) for lane, value in enumerate(self))
+        return int.from_bytes(_WORD.pack(*_lanes(self)), "little")
 
     @classmethod
     def unpack(cls, word: int) -> "Quantities":

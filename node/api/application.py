@@ -13,6 +13,7 @@ from node.api import (
     documentation,
     documents,
     ending,
+    epochs,
     events,
     job_output,
     leases,
@@ -52,7 +53,7 @@ def application(services: Services) -> FastAPI:
     )
     app.openapi_version = documentation.OPENAPI_VERSION
     problems.install(app)
-    market_wide = (market, reputation, accounts, statements, events)
+    market_wide = (market, reputation, accounts, statements, events, epochs)
     buying = (documents, blobs, orders, ending, job_output, relay)
     for subject in (*market_wide, *buying, leases, usage, agents):
         app.include_router(subject.routes(services))

@@ -16,7 +16,8 @@ from node.api.forwarding import TRY_AGAIN_LATER, Forwarding
 
 _READ = re.compile(
     rb"/v1/(market|health|events|events/stream|jobs|jobs/[^/]+|jobs/[^/]+/logs|leases|leases/[^/]+"
-    rb"|leases/[^/]+/usage|leases/[^/]+/usage/[^/]+|documents/[^/]+|blobs/[^/]+|accounts/[^/]+/statement)"
+    rb"|leases/[^/]+/usage|leases/[^/]+/usage/[^/]+|documents/[^/]+|blobs/[^/]+|accounts/[^/]+/statement"
+    rb"|epochs|epochs/[^/]+|epochs/[^/]+/[^/]+)"
     rb"|/docs.*|/openapi.json"
 )
 """what the books and the shared directory answer without the writer's memory"""

@@ -10,6 +10,7 @@ from ledger.market.delegation import Role
 from ledger.market.errors import Rejected
 from ledger.market.identity import NO_DIGEST, Address, LeaseId, from_text, text
 from ledger.market.job import Job
+from ledger.market.job_terms import MOST_WAIT
 from ledger.market.money import escrow_for
 from ledger.market.plain import Reader
 from ledger.market.receipt import SignedReceipt
@@ -20,7 +21,6 @@ from node.trading.resting import INCLUSION_SECONDS
 from node.views import job_view
 
 ORDER_LIMIT = 4 * MOST_ALTERNATIVES * DOCUMENT_LIMIT
-LONGEST_WAIT = 7 * 24 * 3600
 
 
 def routes(services: Services) -> APIRouter:
@@ -52,6 +52,12 @@ def routes(services: Services) -> APIRouter:
     def job(job: str) -> Plain:
         """One job with its leases, members, replicas and outputs."""
         return job_view(services.job(job), services.books.queries)
+
+    @router.get("/v1/jobs/{job}/explanation")
+    def explanation(job: str) -> Plain:
+        """Why an order that rests finds nothing now: what excludes which offers, and the cheapest changes
+        that would make it match; the same for each of its alternatives."""
+        return services.exchange.explained(services.job(job).job, services.now())
 
     @router.post("/v1/jobs/{job}/withdrawal")
     async def withdraw(request: Request, job: str) -> Plain:
@@ -120,7 +126,7 @@ def _submit(services: Services, request: Request, body: bytes) -> Plain:
     wait = read.get("wait", int, 0)
     plain_receipt = read.get("receipt", dict, {})
     read.done()
-    if not all(one.attempts for one in proposals) or not 0 <= wait <= LONGEST_WAIT:
+    if not all(one.attempts for one in proposals) or not 0 <= wait <= MOST_WAIT:
         raise Rejected("malformed-order", "The order has no bid or an impossible wait.", "Sign it again.")
     now = services.now()
     order = admit(services.exchange.venue.domain, proposals, services.exchange.venue.address, now)
@@ -131,6 +137,7 @@ def _submit(services: Services, request: Request, body: bytes) -> Plain:
             "Send your own bids.",
         )
     _check_files(services, order)
+    services.check_chain()
     row = services.exchange.submit(order, wait, now, _last_receipt(order, plain_receipt))
     services.hasten(row)
     return job_view(row, services.books.queries)

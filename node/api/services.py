@@ -33,6 +33,10 @@ def no_haste(row: JobRow) -> None:
     """For services without loops."""
 
 
+def nothing_is_known() -> None:
+    """For services that follow no chain."""
+
+
 class AccountsOnChain(Protocol):
     """What is asked of the chain's head about an account; `ledger.chain.client.MarketClient` is one."""
 
@@ -71,6 +75,8 @@ class Services:
     health: Health
     hasten: Callable[[JobRow], None] = no_haste
     """told of each accepted order, so that nobody waits for a poll"""
+    check_chain: Callable[[], None] = nothing_is_known
+    """raises what the follower found, where the chain does not answer: what is matched then opens nowhere"""
     clock: Callable[[], float] = time.time
     """seconds since 1970"""
 

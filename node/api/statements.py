@@ -27,13 +27,15 @@ def routes(services: Services) -> APIRouter:
         request: Request, address: str, since: Number = 0, until: Number = END_OF_TIME, job: str = ""
     ) -> Response:
         """What was posted to an account from `since` to before `until`, or of one `job`; as JSON, CSV or a
-        page to print, as `Accept` asks."""
+        page to print, as `Accept` asks. A job that nothing was paid for must at least be known."""
         account = Address(from_text(address, 20))
         _check_caller(services, request, account)
         if not since < until <= END_OF_TIME:
             raise Rejected("malformed-period", "The period is empty.", "Give `since` below `until`.")
         named = BidId(from_text(job, 32)) if job else None
         found = statement(services.books, account, since, until, named)
+        if named is not None and not found.lines:
+            services.job(job)
         return _answer(services, request.headers.get("accept", ""), found)
 
     return router

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from ledger.chain.typed_data import model_tag
 from ledger.market.bid import Bid
 from ledger.market.demand import demanded, wanted
+from ledger.market.errors import Rejected
 from ledger.market.identity import NO_DIGEST, NOBODY, Address, Digest
 from ledger.market.job import Job
 
 OPENING_SECONDS = 300
 """how long an accepted bid may take to be opened on chain; covers slow blocks and clocks that differ"""
-AT_THE_ASK = 0
-"""basis points over the ask that the node may take: none"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +33,18 @@ class Parties:
 def bid_for(job: Job, document: Digest, parties: Parties, nonce: int, at: int, wait: int) -> Bid:
     """The bid of one attempt, made at `at` (seconds since 1970) to rest `wait` seconds at most.
 
-    A retry begins after an attempt that may have run its whole duration, so validity covers all.
+    A retry begins after an attempt that may have run its whole duration, so validity covers all; none
+    begins later than the job's own times allow, which the contract holds by `start_by`. `Rejected` where
+    they are over already.
     """
     tag = model_tag(job.accelerators.model) if job.accelerators else 0
+    latest = job.times.latest_start(job.max_seconds)
+    if latest is not None and latest < at:
+        raise Rejected(
+            "times-too-near",
+            f"A job of {job.max_seconds} s had to start {at - latest} s ago to keep its times.",
+            "Give a later deadline or start_by, or a shorter max_duration.",
+        )
     valid_until = at + wait + OPENING_SECONDS + job.retry * (job.max_seconds + OPENING_SECONDS)
     return Bid(
         buyer=parties.buyer,
@@ -44,9 +52,9 @@ def bid_for(job: Job, document: Digest, parties: Parties, nonce: int, at: int, w
         want=wanted(job),
         traits=demanded(job, tag),
         limit_rate=job.max_rate,
-        max_over_ask_bps=AT_THE_ASK,
+        max_over_ask_bps=job.max_over_ask,
         duration=job.max_seconds,
-        start_by=valid_until,
+        start_by=valid_until if latest is None else min(valid_until, latest),
         valid_until=valid_until,
         open_after=valid_until + 1,
         members=job.gang.members if job.gang else 1,

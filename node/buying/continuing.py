@@ -34,7 +34,7 @@ class Change:
     max_rate: int | None = None
 
     def apply(self, job: Job, left: int) -> Job:
-        """The next document of a job that has `left` seconds to go."""
+        """The next document of a job that has `left` seconds to go; its start is behind it."""
         return replace(
             job,
             cpu=self.cpu or job.cpu,
@@ -42,6 +42,7 @@ class Change:
             max_rate=job.max_rate if self.max_rate is None else self.max_rate,
             max_seconds=left + self.by,
             retry=0,
+            times=replace(job.times, start_at=0, start_by=0),
         )
 
 

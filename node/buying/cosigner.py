@@ -1,7 +1,7 @@
 """The buyer's own pen: agrees to usage that it can check itself, so that the node cannot bill for it.
 
 A report is signed only for a lease whose id is the hash of its terms, whose terms name this key as
-signer, whose offer stands in a domain that the job permits, and only up to the time that passed since the
+signer, whose offer keeps what the job's document asks for, and only up to the time that passed since the
 chain opened it. Cumulative: a smaller report than one already signed is never signed, nor one whose root is
 not that of the lease's lines, or whose lines do not begin with those signed for (`node.buying.usage_lines`).
 A replica's is signed once the jury has judged it and its provider has shown a result.
@@ -16,12 +16,12 @@ from ledger.chain.documents import document_hash
 from ledger.chain.keys import Signer
 from ledger.chain.signatures import recover
 from ledger.chain.typed_data import Domain, bid_id, lease_id, offer_id, receipt_digest, receipt_message
-from ledger.market.domains import permits
 from ledger.market.identity import Address, Digest, LeaseId, OfferId, from_text, text
 from ledger.market.job import Job
+from ledger.market.keeping import Place, particular, unkept
 from ledger.market.lease import Lease, LeaseTerms
 from ledger.market.money import MILLISECONDS
-from ledger.market.offer_document import offer_document_from_plain
+from ledger.market.offer_document import OfferDocument, offer_document_from_plain
 from ledger.market.receipt import SignedReceipt, UsageReceipt
 from ledger.market.wire import (
     bid_from_plain,
@@ -79,7 +79,7 @@ class Cosigner:
         found = self.chain.lease_of(lease)
         if found is None or found.undecided:
             return None
-        checked = self._check(lease)
+        checked = self._check(lease, found.start)
         if checked.terms.signer != self.key.address:
             return None
         if checked.replicated and self.chain.result_of(lease) is None:
@@ -104,13 +104,13 @@ class Cosigner:
         self._signed[lease] = milliseconds
         return signed
 
-    def _check(self, lease: LeaseId) -> _Checked:
+    def _check(self, lease: LeaseId, start: int) -> _Checked:
         if lease not in self._checked:
             shown = self.node.lease(text(lease))
             terms, bid = terms_from_plain(shown["terms"]), bid_from_plain(shown["bid"])
             if lease_id(self.domain, terms) != lease or bid_id(self.domain, bid) != terms.bid:
                 raise report_refused("The lease's terms are not those that its id stands for.")
-            self._check_place(terms, self._job(bid.job))
+            self._check_place(terms, self._job(bid.job), start)
             self._recall(lease, shown.get("receipt"))
             self._checked[lease] = _Checked(terms=terms, replicated=bid.replicated)
         return self._checked[lease]
@@ -130,14 +130,20 @@ class Cosigner:
             raise report_refused("The job document is not the one that the bid names.")
         return job
 
-    def _check_place(self, terms: LeaseTerms, job: Job) -> None:
-        if not job.allow and not job.deny:
+    def _check_place(self, terms: LeaseTerms, job: Job, start: int) -> None:
+        if not particular(job):
             return
-        domain = self._domain_of(terms.offer, terms.provider)
-        if not permits(domain, job.allow, job.deny):
-            raise report_refused(f"The lease stands in {domain}, which the job does not permit.")
+        place = Place(
+            provider=terms.provider,
+            document=self._document_of(terms.offer, terms.provider),
+            start=start,
+            end=start + terms.duration,
+        )
+        broken = next(unkept(job, place), None)
+        if broken is not None:
+            raise report_refused(f"The lease breaks the job's document: {broken[1]}")
 
-    def _domain_of(self, wanted: OfferId, provider: Address) -> str:
+    def _document_of(self, wanted: OfferId, provider: Address) -> OfferDocument:
         for shown in self.node.offers():
             if shown["id"] != text(wanted):
                 continue
@@ -145,7 +151,7 @@ class Cosigner:
             genuine = offer_id(self.domain, offer) == wanted and offer.provider == provider
             if not genuine or document_hash(shown["document"]) != offer.document:
                 raise report_refused("The offer that the node shows is not the one of the lease.")
-            return offer_document_from_plain(shown["document"]).domain
+            return offer_document_from_plain(shown["document"])
         raise report_refused("The node does not show the lease's offer.")
 
 

@@ -7,7 +7,18 @@ reads them and makes the one from the other.
 from dataclasses import dataclass, replace
 
 from ledger.market.errors import Rejected
-from ledger.market.job import Accelerators, Gang, Image, InputFile, Job
+from ledger.market.job import (
+    Accelerators,
+    DataPlace,
+    Gang,
+    Image,
+    InputFile,
+    Job,
+    Preference,
+    Providers,
+    Times,
+)
+from ledger.market.job_terms import ANY_PLACE, ANY_PROVIDER, ANY_TIME
 
 NODE_SIGNS = "node"
 BUYER_SIGNS = "buyer"
@@ -67,6 +78,13 @@ class JobDraft:
     retry: int = 0
     gang: Gang | None = None
     min_reputation: int = 0
+    max_over_ask: int = 0
+    trust: str = ""
+    prefer: tuple[Preference, ...] = ()
+    providers: Providers = ANY_PROVIDER
+    data: DataPlace = ANY_PLACE
+    times: Times = ANY_TIME
+    notice: int = 0
     wait: int = 0
     signer: str = NODE_SIGNS
     any_of: "tuple[JobDraft, ...]" = ()
@@ -113,4 +131,11 @@ class JobDraft:
             retry=self.retry,
             gang=self.gang,
             min_reputation=self.min_reputation,
+            max_over_ask=self.max_over_ask,
+            trust=self.trust,
+            prefer=self.prefer,
+            providers=self.providers,
+            data=self.data,
+            times=self.times,
+            notice=self.notice,
         )

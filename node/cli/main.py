@@ -12,13 +12,16 @@ from node.cli.commands import (
     chain_files,
     claims,
     contracts,
+    explain,
     follow,
     grid,
     jobs,
     market,
     node_key,
     provider,
+    replay,
     results,
+    simulate,
     statements,
     submit,
     usage,
@@ -42,7 +45,7 @@ app.add_typer(books.app, name="books", help="A node's database.")
 app.add_typer(claims.app, name="claim", help="Usage that a provider claims and nobody signed.")
 app.add_typer(usage.app, name="usage", help="Metered usage, line by line, and its proof.")
 app.add_typer(market.image, name="image", help="Container images.")
-for commands in (grid, market, submit, jobs, follow, results, statements):
+for commands in (grid, market, submit, jobs, follow, results, statements, replay, explain, simulate):
     commands.register(app)
 
 

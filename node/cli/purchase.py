@@ -20,7 +20,7 @@ from node.cli.failures import DONE, JOB_FAILED
 from node.cli.reading.amounts import format_amount, format_rate
 from node.cli.reading.quantities import format_seconds
 from node.cli.session import Session
-from node.cli.views.estimates import explain_refusal, render_estimate
+from node.cli.views.estimates import explained, render_estimate
 from node.cli.views.job_view import figures, newest_lease
 from node.cli.views.output import Output, pairs, printable
 
@@ -100,7 +100,7 @@ def _submit(session: Session, prepared: PreparedJob, signer: str, wait: int, out
             return session.buyer.submit(prepared, signer=signer, wait=wait, progress=progress)
     except Rejected as error:
         if error.code == "no-match":
-            explain_refusal(error, session.profile.decimals, output)
+            raise explained(error, session.profile.decimals, output) from error
         raise
 
 

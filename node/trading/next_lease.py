@@ -6,14 +6,15 @@ from dataclasses import replace
 
 from ledger.books.queries import Queries
 from ledger.books.rows import LeaseRow
-from ledger.market.errors import Rejected
+from ledger.market.errors import LostRace, Rejected
 from ledger.market.identity import LeaseId, text
 from ledger.market.job import Job, job_from_plain
 from node.trading.admission import Way
 
 
 def check_goes_on(queries: Queries, way: Way) -> LeaseRow:
-    """The lease that the bid continues; `Rejected` where this node cannot continue it with this job."""
+    """The lease that the bid continues; `Rejected` where this node cannot continue it with this job, and
+    `LostRace` where the lease was told to yield."""
     name = LeaseId(way.bid.continues)
     previous = queries.lease(name)
     if previous is None or previous.job is None or previous.signed is None:
@@ -27,6 +28,12 @@ def check_goes_on(queries: Queries, way: Way) -> LeaseRow:
             "gang-goes-on", "A member of a gang cannot be continued.", "Submit the gang again instead."
         )
     _check_same_job(_job_of(queries, previous), way.job)
+    if previous.yields is not None:
+        raise LostRace(
+            "lease-yields",
+            "The lease was told to yield to a higher bid.",
+            "Wait for another place; with retry the job goes back to the book by itself.",
+        )
     return previous
 
 
@@ -46,6 +53,7 @@ def _check_same_job(before: Job, after: Job) -> None:
         max_rate=before.max_rate,
         max_seconds=before.max_seconds,
         retry=before.retry,
+        times=before.times,
     )
     if changed != before:
         raise Rejected(

@@ -11,9 +11,9 @@ from ledger.market.identity import Digest, OfferId
 from ledger.market.lifecycle import LeaseState
 from ledger.market.outbox import IntentState
 from matcher.clearing import Match
-from matcher.explanation import explain
+from matcher.explanation import eligible_offers
 from matcher.orders import BidOrder
-from node.trading.planning import Attempt, Place, Plan, Planner, open_key
+from node.trading.planning import Attempt, Place, Plan, Planner, Prepared, open_key
 from node.trading.standing_book import StandingBook
 from node.trading.venue import Venue
 
@@ -36,17 +36,28 @@ class Openings:
 
     def plan(self, unit: Unit, chosen: Chosen, order: BidAccepted | JobRow, at: int) -> Plan:
         """Plan the leases of a match of `order`."""
+        attempt = self._attempt(chosen, order)
+        places = [self._place(member.offer, member.rate) for member in chosen.match.members]
+        return self.planner.plan(unit, attempt, places, at)
+
+    def prepare(self, chosen: Chosen, order: BidAccepted, at: int) -> Prepared | None:
+        """The plan of a match of one member, to be recorded with many others; None for a gang."""
+        if len(chosen.match.members) > 1:
+            return None
+        (member,) = chosen.match.members
+        place = self._place(member.offer, member.rate)
+        return self.planner.prepare(chosen.match.bid, self._attempt(chosen, order), place, at)
+
+    def _attempt(self, chosen: Chosen, order: BidAccepted | JobRow) -> Attempt:
         match, placed = chosen.match, chosen.placed
         way = next(way for way in order.ways if match.bid in way.attempt_ids)
         number = way.attempt_ids.index(match.bid)
-        attempt = Attempt(
+        return Attempt(
             job=order.job,
             number=number,
             signed=way.attempts[number],
             draw=self._draw(placed) if placed.replicated else None,
         )
-        places = [self._place(member.offer, member.rate) for member in match.members]
-        return self.planner.plan(unit, attempt, places, at)
 
     def _place(self, name: OfferId, rate: int) -> Place:
         listed = self._standing.book.offer(name)
@@ -60,7 +71,7 @@ class Openings:
             seed=Digest(order.seed),
             block_number=block.number,
             block_hash=block.hash,
-            eligible=tuple(quote.offer for quote in explain(order, self._standing.book).eligible),
+            eligible=eligible_offers(order, self._standing.book),
         )
 
     def plan_vanished(self, at: int) -> None:

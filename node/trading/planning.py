@@ -43,6 +43,22 @@ class Plan:
     leases: tuple[tuple[LeaseId, LeaseTerms], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The plan of a lease that was never planned before, as it will be recorded; `key` is its wish's."""
+
+    fact: LeasePlanned
+    key: str
+
+    @property
+    def lease(self) -> LeaseId:
+        return self.fact.wish.lease
+
+    @property
+    def plan(self) -> Plan:
+        return Plan(job=self.fact.job, leases=((self.lease, self.fact.terms),))
+
+
 class Planner:
     """Plans leases of one market for the node's own account."""
 
@@ -58,15 +74,7 @@ class Planner:
         bid = attempt.signed.bid
         name = bid_id(self._venue.domain, bid)
         if bid.members == 1:
-            (place,) = places
-            lease, terms = self._member(attempt.signed, name, 0, place)
-            wish = OpenLease(
-                lease=lease,
-                offer_id=place.offer_id,
-                offer=place.offer,
-                signed=attempt.signed,
-                rate=place.rate,
-            )
+            wish, terms = self._single(attempt.signed, name, places[0])
             return self._record_lease(unit, attempt, wish, terms, at)
         members = [
             GangMember(
@@ -80,6 +88,19 @@ class Planner:
         seed = attempt.draw.seed if attempt.draw else NO_DIGEST
         gang = OpenGang(bid=name, signed=attempt.signed, members=tuple(members), seed=seed)
         return self._record_gang(unit, attempt, gang, at)
+
+    def prepare(self, name: BidId, attempt: Attempt, place: Place, at: int) -> Prepared:
+        """The plan of a bid of one member, called `name`, to be recorded where its lease is not known yet."""
+        wish, terms = self._single(attempt.signed, name, place)
+        fact = LeasePlanned(job=attempt.job, attempt=attempt.number, wish=wish, terms=terms, at=at)
+        return Prepared(fact=fact, key=open_key(wish.lease, at))
+
+    def _single(self, signed: SignedBid, name: BidId, place: Place) -> tuple[OpenLease, LeaseTerms]:
+        lease, terms = self._member(signed, name, 0, place)
+        wish = OpenLease(
+            lease=lease, offer_id=place.offer_id, offer=place.offer, signed=signed, rate=place.rate
+        )
+        return wish, terms
 
     def plan_next(self, unit: Unit, previous: LeaseRow, wish: ContinueLease, at: int) -> Plan:
         """Record that `previous` is continued, in the same job and attempt."""

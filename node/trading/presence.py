@@ -6,6 +6,7 @@ clock that jumps (a machine that slept, a time server) counts as a restart.
 """
 
 import threading
+from collections import deque
 from dataclasses import dataclass, replace
 
 from ledger.market.identity import Address, OfferId
@@ -30,6 +31,9 @@ class Presence:
         self._timeout = heartbeat_timeout
         self._lost_after = lost_after
         self._beats: dict[Address, Heartbeat] = {}
+        self._moved: set[Address] = set()
+        self._silences: deque[tuple[int, Address]] = deque()
+        self._looked_at = up_since
         self._lock = threading.Lock()
 
     def beat(self, provider: Address, heartbeat: Heartbeat) -> bool:
@@ -37,7 +41,35 @@ class Presence:
         with self._lock:
             before = self._beats.get(provider)
             self._beats[provider] = heartbeat
-            return self._offers_of(before, heartbeat.at) != self._offers_of(heartbeat, heartbeat.at)
+            self._silences.append((heartbeat.at + self._timeout, provider))
+            moved = self._offers_of(before, heartbeat.at) != self._offers_of(heartbeat, heartbeat.at)
+            if moved:
+                self._moved.add(provider)
+            return moved
+
+    def moved(self, at: int) -> dict[Address, frozenset[OfferId]]:
+        """Providers whose live offers may have changed since this was asked last, with those that are live
+        at `at`. For one asker alone; after a clock that went back everybody may have moved."""
+        with self._lock:
+            if at < self._looked_at:
+                self._start_over()
+            self._looked_at = at
+            while self._silences and self._silences[0][0] < at:
+                _, provider = self._silences.popleft()
+                if at - self._beats[provider].at > self._timeout:
+                    self._moved.add(provider)
+            moved, self._moved = self._moved, set()
+            return {provider: self._offers_of(self._beats.get(provider), at) for provider in moved}
+
+    def all_moved(self) -> None:
+        """Everybody may have moved: the asker has forgotten what it was told."""
+        with self._lock:
+            self._start_over()
+
+    def _start_over(self) -> None:
+        self._moved.update(self._beats)
+        due = sorted((beat.at + self._timeout, provider) for provider, beat in self._beats.items())
+        self._silences = deque(due)
 
     def tick(self, at: int) -> None:
         """To be called all the time: a step back, or a gap in which no agent could be heard, would
@@ -49,6 +81,8 @@ class Presence:
             ahead = [provider for provider, beat in self._beats.items() if beat.at > at]
             for provider in ahead:
                 self._beats[provider] = replace(self._beats[provider], at=at)
+            if ahead:
+                self._start_over()
 
     def last(self, provider: Address) -> Heartbeat | None:
         with self._lock:

@@ -1,7 +1,8 @@
 """The one connection that the agent keeps: it says that it lives, and is told when to look at the chain.
 
 The agent dials out, so it may sit behind any router. A nudge is not a proof: it only makes the agent poll
-its own RPC endpoint at once.
+its own RPC endpoint at once. That a lease is to yield is the node's word too; what it may do to a job stands
+in the job's own document.
 """
 
 import asyncio
@@ -11,7 +12,8 @@ from collections.abc import Awaitable, Callable
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from ledger.market.errors import Unavailable
+from ledger.market.errors import MarketError, Unavailable
+from ledger.market.identity import LeaseId, from_text
 
 BEAT_SECONDS = 2.0
 _FIRST_PAUSE = 0.5
@@ -20,7 +22,7 @@ _LONGEST_PAUSE = 8.0
 
 class Heartbeat:
     """Beats until it is cancelled. `url` gives a freshly signed address for each connection, `beat` the
-    message; `nudged`, `connected` and `failed` are told what happens."""
+    message; `nudged`, `yields` (a lease), `connected` and `failed` are told what happens."""
 
     def __init__(
         self,
@@ -28,12 +30,14 @@ class Heartbeat:
         url: Callable[[], str],
         beat: Callable[[], dict[str, object]],
         nudged: Callable[[], None],
+        yields: Callable[[LeaseId], None],
         connected: Callable[[], Awaitable[None]],
         failed: Callable[[Unavailable], None],
     ) -> None:
         self._url = url
         self._beat = beat
         self._nudged = nudged
+        self._yields = yields
         self._connected = connected
         self._failed = failed
 
@@ -61,10 +65,17 @@ class Heartbeat:
         beating = asyncio.create_task(self._keep_beating(socket))
         try:
             async for message in socket:
-                if _is_nudge(message):
-                    self._nudged()
+                self.hear(message)
         finally:
             beating.cancel()
+
+    def hear(self, message: str | bytes) -> None:
+        """Take one message of the node; what is none that we know is left alone."""
+        kind, lease = _read(message)
+        if kind == "lease":
+            self._nudged()
+        elif kind == "yield" and lease is not None:
+            self._yields(lease)
 
     async def _keep_beating(self, socket: ClientConnection) -> None:
         while True:
@@ -72,9 +83,13 @@ class Heartbeat:
             await asyncio.sleep(BEAT_SECONDS)
 
 
-def _is_nudge(message: str | bytes) -> bool:
+def _read(message: str | bytes) -> tuple[object, LeaseId | None]:
+    """The kind of a message and the lease that it names; a later release may send others."""
     try:
         plain = json.loads(message)
-    except ValueError:
-        return False
-    return isinstance(plain, dict) and plain.get("kind") == "lease"
+        if not isinstance(plain, dict):
+            return None, None
+        named = plain.get("lease")
+        return plain.get("kind"), LeaseId(from_text(named, 32)) if isinstance(named, str) else None
+    except (ValueError, MarketError):
+        return None, None

@@ -18,7 +18,7 @@ class Inventory:
 
     @property
     def gpu_milli_devices(self) -> int:
-        """Whole devices that can be lent, in thousandths; one with MIG on can only be lent in slices."""
+        """Whole devices that can be lent, in thousandths; one with MIG on is lent by its instances."""
         if not isinstance(self.nvidia, NvidiaPresent):
             return 0
         return 1000 * sum(not device.mig_enabled for device in self.nvidia.devices)

@@ -11,17 +11,34 @@ from dataclasses import dataclass
 from types import ModuleType
 
 _MIB = 1 << 20
+_MIB_PER_GIB = 1 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigInstance:
+    """A slice of a device that the owner has set up: a device of its own to whoever gets it."""
+
+    uuid: str
+    profile: str
+    memory_mib: int
+
+    @property
+    def cdi_name(self) -> str:
+        """Name by the strategy `uuid`, as of a whole device."""
+        return f"nvidia.com/gpu={self.uuid}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NvidiaDevice:
-    """One physical device; `cdi_name` is what a container asks for it by."""
+    """One physical device; `cdi_name` is what a container asks for it by. With MIG on it is lent by its
+    `instances` alone."""
 
     index: int
     uuid: str
     model: str
     memory_mib: int
     mig_enabled: bool
+    instances: tuple[MigInstance, ...] = ()
 
     @property
     def cdi_name(self) -> str:
@@ -81,13 +98,38 @@ def _devices(nvml: ModuleType) -> NvidiaPresent:
 
 def _device(nvml: ModuleType, index: int) -> NvidiaDevice:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total) // _MIB
+    mig_enabled = _mig_enabled(nvml, handle)
     return NvidiaDevice(
         index=index,
         uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
         model=_text(nvml.nvmlDeviceGetName(handle)),
-        memory_mib=int(nvml.nvmlDeviceGetMemoryInfo(handle).total) // _MIB,
-        mig_enabled=_mig_enabled(nvml, handle),
+        memory_mib=memory,
+        mig_enabled=mig_enabled,
+        instances=tuple(_instances(nvml, handle, memory)) if mig_enabled else (),
     )
+
+
+def _instances(nvml: ModuleType, device: object, device_memory: int) -> Iterator[MigInstance]:
+    for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(device)):
+        try:
+            handle = nvml.nvmlDeviceGetMigDeviceHandleByIndex(device, index)
+        except nvml.NVMLError:
+            continue  # nothing is set up in this place
+        found = nvml.nvmlDeviceGetAttributes_v2(handle)
+        if found.computeInstanceSliceCount != found.gpuInstanceSliceCount:
+            continue  # a compute instance shares its memory with others, so it is no room of its own
+        yield MigInstance(
+            uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
+            profile=_profile(found.gpuInstanceSliceCount, int(found.memorySizeMB), device_memory),
+            memory_mib=int(found.memorySizeMB),
+        )
+
+
+def _profile(slices: int, memory: int, device_memory: int) -> str:
+    """The name that NVIDIA's tools give such an instance: eighths of the device's memory, in whole GiB."""
+    eighths = -(-memory * 8 // device_memory)
+    return f"{slices}g.{(eighths * -(-device_memory // _MIB_PER_GIB) + 4) // 8}gb"
 
 
 def _mig_enabled(nvml: ModuleType, handle: object) -> bool:

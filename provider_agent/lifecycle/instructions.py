@@ -48,6 +48,11 @@ class StopContainer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Warn:
+    """Ask the job to end, and let it run on; answer `Warned`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportUsage:
     """Send the metered time; answer `ReceiptReceived` or `Disowned`."""
 
@@ -146,6 +151,7 @@ Instruction = (
     | Observe
     | Attach
     | StopContainer
+    | Warn
     | ReportUsage
     | CollectOutputs
     | ReportPhase

@@ -9,6 +9,7 @@ from enum import StrEnum
 from ledger.market.facts import JobPhase, OutputFile
 from ledger.market.identity import Digest, LeaseId
 from ledger.market.lease import Lease, LeaseTerms
+from ledger.market.lifecycle import PREEMPTED
 from ledger.market.policy import JURY_INTERVALS, Policy
 from ledger.market.receipt import SignedReceipt
 from provider_agent.metering import RunTimes, elapsed_ms
@@ -40,7 +41,9 @@ UNSTARTED = frozenset({Stage.SEEN, Stage.PREPARING, Stage.CREATING})
 """Stages in which no start was issued."""
 
 
-_NOT_REFUSED = frozenset({"interrupted-start", "start-failed", "terminated", "lease-ended", "lease-vanished"})
+_NOT_REFUSED = frozenset(
+    {"interrupted-start", "start-failed", "terminated", "lease-ended", "lease-vanished", PREEMPTED}
+)
 """Endings of a job that never ran which are not this agent's refusal."""
 
 
@@ -161,6 +164,12 @@ class LeaseState:
     """adopted, and the container has the limits of the lease before"""
     remark: Ending | None = None
     """what of the lease could not be had, though its job runs"""
+    yields_at: int | None = None
+    """when we heard that a higher bid takes its place; None while nobody said so"""
+    yields_until: int = 0
+    """when its notice ends"""
+    warned: bool = False
+    """the job itself was asked to end"""
     undecided: bool = False
     replica: Replica | None = None
     claim_until: int | None = None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from ledger.market.facts import JobPhase
-from provider_agent.lifecycle import judging
+from provider_agent.lifecycle import judging, yielding
 from provider_agent.lifecycle.claiming import retry_claiming
 from provider_agent.lifecycle.instructions import (
     CollectOutputs,
@@ -21,12 +21,14 @@ from provider_agent.lifecycle.instructions import (
     ReportUsage,
     Resize,
     StopContainer,
+    Warn,
 )
 from provider_agent.lifecycle.lease_state import MS, LeaseState, Pace, Stage
 from provider_agent.lifecycle.transitions import (
     DURATION,
     FINISHING,
     OCCUPIED,
+    OUTBID,
     TOO_LATE,
     UNSIGNED,
     VANISHED,
@@ -34,6 +36,7 @@ from provider_agent.lifecycle.transitions import (
     clean,
     cleaning,
     closing_step,
+    cut_off,
     enter,
     give_up,
     out_of_patience,
@@ -71,6 +74,8 @@ def _tick_running(state: LeaseState, at: int, pace: Pace, *, unmined: bool) -> S
     for holds, why in reasons:
         if holds:
             return stop(state, at, why, pace)
+    if yielding.over(state, at):
+        return cut_off(state, at, OUTBID)
     state, again = _retry_told(state, at, pace)
     if at < state.usage_at:
         return state, again
@@ -82,9 +87,10 @@ def _tick_running(state: LeaseState, at: int, pace: Pace, *, unmined: bool) -> S
 
 
 def _retry_told(state: LeaseState, at: int, pace: Pace) -> Step:
-    """What a running job's lease still owes to the node, or to the container that it took over."""
+    """What a running job's lease still owes to the node, the job, or the container that it took over."""
     wanted: tuple[tuple[bool, Instruction], ...] = (
         (state.told is not JobPhase.RUNNING, ReportPhase(phase=JobPhase.RUNNING)),
+        (yielding.unwarned(state), Warn()),
         (state.unread, FetchDocument()),
         (state.unsized and not state.unread, Resize()),
     )

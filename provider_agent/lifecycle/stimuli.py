@@ -119,6 +119,21 @@ class Resized:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Yield:
+    """The node says that a higher bid takes the lease's place; its job was sold with `notice` seconds."""
+
+    at: int
+    notice: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """The job was asked to end."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UsageSettled:
     """The chain paid for this many milliseconds in total."""
 
@@ -253,6 +268,8 @@ Stimulus = (
     | ResultTaken
     | JuryRead
     | Resized
+    | Yield
+    | Warned
     | UsageSettled
     | DocumentJudged
     | Prepared

@@ -6,6 +6,7 @@ Each commits to one stage and names what makes that stage true; none looks at th
 from dataclasses import replace
 from typing import Final
 
+from ledger.market.lifecycle import PREEMPTED
 from provider_agent.lifecycle.claiming import claim_of
 from provider_agent.lifecycle.instructions import (
     Cleanup,
@@ -34,6 +35,7 @@ JUDGED_WITHOUT: Final = Ending(
 CONVICTED: Final = Ending(
     code="convicted", cause="Most replicas had another result; the lease's stake was burned."
 )
+OUTBID: Final = Ending(code=PREEMPTED, cause="A higher bid took the job's place.")
 LOST: Final = Ending(code="container-lost", cause="The job's container is not there any more.")
 TOO_LATE: Final = Ending(code="not-started-in-time", cause="The job could not be prepared in time.")
 
@@ -61,6 +63,11 @@ def stop(state: LeaseState, at: int, why: Ending, pace: Pace) -> Step:
     state = replace(enter(state, Stage.STOPPING, at), ending=why)
     left = (state.deadline(pace, 2) - at) // MS
     return state, (StopContainer(grace=min(pace.stop_grace, max(0, left))),)
+
+
+def cut_off(state: LeaseState, at: int, why: Ending) -> Step:
+    """End a job that had its notice, at once."""
+    return replace(enter(state, Stage.STOPPING, at), ending=why), (StopContainer(grace=0),)
 
 
 def clean(state: LeaseState, at: int) -> Step:

@@ -11,7 +11,7 @@ from ledger.market.identity import Address, LeaseId
 from ledger.market.resource import Quantities
 from provider_agent.lifecycle.lease_state import LeaseState, Stage
 from provider_agent.offers.lending import Loan, free_of
-from provider_agent.offers.offering import RUNTIMES
+from provider_agent.offers.offering import promise_of
 from provider_agent.offers.rules import House
 from provider_agent.settings import ProviderSettings
 from provider_agent.state_store import StateStore
@@ -44,8 +44,7 @@ class Allocation:
         taken = tuple(one.terms.want for one in self._others(lease) if one.open)
         return House(
             provider=self._provider,
-            domain=self._settings.domain,
-            runtimes=RUNTIMES,
+            document=promise_of(self._loan(), self._settings),
             free=free_of(self._capacity(lease), taken),
             devices=len(self._free_devices(lease)),
             image_budget=self._settings.images_mib << 20,

@@ -23,13 +23,15 @@ CONTAINER_GRADE = "b"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """One whole accelerator that could be lent: `name` is its CDI name, `model_tag` the trait's."""
+    """One whole accelerator, or MIG instance of `profile`, that could be lent: `name` is its CDI name,
+    `model_tag` the trait's."""
 
     name: str
     vendor: str
     model: str
     model_tag: int
     memory: int
+    profile: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +78,10 @@ class Loan:
 
 
 def lendable(devices: tuple[Device, ...], limit: int | None) -> tuple[Device, ...]:
-    """One offer promises one model, so the most numerous one is lent (the largest, where they tie)."""
-    groups: dict[tuple[str, int, int], list[Device]] = {}
+    """One offer promises one model and profile: the most numerous is lent (the largest, where they tie)."""
+    groups: dict[tuple[str, int, int, str], list[Device]] = {}
     for device in devices:
-        groups.setdefault((device.vendor, device.model_tag, device.memory), []).append(device)
+        groups.setdefault((device.vendor, device.model_tag, device.memory, device.profile), []).append(device)
     best = max(groups.values(), key=lambda group: (len(group), group[0].memory), default=[])
     return tuple(best[:limit])
 

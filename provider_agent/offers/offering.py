@@ -4,16 +4,17 @@ A restart must not leave a trail of offers, so an offer is kept while its promis
 registered, of the owner's price and traits, no larger than what is lent, and valid for a while.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ledger.chain.documents import document_hash
 from ledger.chain.typed_data import model_tag
 from ledger.market.identity import Address
 from ledger.market.offer import Offer
-from ledger.market.offer_document import OfferDocument
+from ledger.market.offer_document import OfferDocument, OfferedDevices
 from provider_agent.devices.inventory import Inventory
-from provider_agent.devices.nvidia import NvidiaPresent
+from provider_agent.devices.nvidia import NvidiaDevice, NvidiaPresent
 from provider_agent.offers.lending import (
     Device,
     Loan,
@@ -54,17 +55,7 @@ def machine_of(host: Host) -> Machine:
     nvidia = host.inventory.nvidia
     devices: tuple[Device, ...] = ()
     if host.cdi and isinstance(nvidia, NvidiaPresent):
-        devices = tuple(
-            Device(
-                name=found.cdi_name,
-                vendor="nvidia",
-                model=found.model,
-                model_tag=model_tag(found.model),
-                memory=found.memory_mib,
-            )
-            for found in nvidia.devices
-            if not found.mig_enabled
-        )
+        devices = tuple(device for found in nvidia.devices for device in _lendable_parts(found))
     resources = host.inventory.host
     return Machine(
         cpu=resources.processor.milli_cores,
@@ -72,6 +63,23 @@ def machine_of(host: Host) -> Machine:
         disk=resources.free_disk_mib,
         devices=devices,
     )
+
+
+def _lendable_parts(found: NvidiaDevice) -> Iterator[Device]:
+    """The device itself, or with MIG on the instances that the owner has set up on it."""
+    tag = model_tag(found.model)
+    if not found.mig_enabled:
+        memory = found.memory_mib
+        yield Device(name=found.cdi_name, vendor="nvidia", model=found.model, model_tag=tag, memory=memory)
+    for one in found.instances:
+        yield Device(
+            name=one.cdi_name,
+            vendor="nvidia",
+            model=found.model,
+            model_tag=tag,
+            memory=one.memory_mib,
+            profile=one.profile,
+        )
 
 
 def loan_of(host: Host, settings: ProviderSettings, decimals: int) -> Loan:
@@ -90,14 +98,39 @@ def loan_of(host: Host, settings: ProviderSettings, decimals: int) -> Loan:
 def document_of(host: Host, loan: Loan, settings: ProviderSettings) -> OfferDocument:
     """The offer's document, for buyers and for the matcher."""
     lines = [f"{host.inventory.host.processor.model} ({host.inventory.host.processor.arch})"]
-    lines += [f"{device.model}, {device.memory} MiB" for device in loan.devices]
+    lines += [f"{_kind(device)}, {device.memory} MiB" for device in loan.devices]
+    disk_limit = "hard" if host.hard_disk else "soft"
+    return replace(promise_of(loan, settings), devices=tuple(lines), disk_limit=disk_limit)
+
+
+def _kind(device: Device) -> str:
+    return f"{device.model} MIG {device.profile}" if device.profile else device.model
+
+
+def promise_of(loan: Loan, settings: ProviderSettings) -> OfferDocument:
+    """What the offer's document promises to jobs: the part that a lease is checked against."""
     return OfferDocument(
         name=settings.name,
         domain=settings.domain,
         region=settings.region,
-        devices=tuple(lines),
         runtimes=RUNTIMES,
-        disk_limit="hard" if host.hard_disk else "soft",
+        accelerators=_lent(loan, settings),
+        latency=settings.latency,
+    )
+
+
+def _lent(loan: Loan, settings: ProviderSettings) -> OfferedDevices | None:
+    """All devices of a loan are alike; what they do is the owner's claim, and the document says so."""
+    if not loan.devices:
+        return None
+    first = loan.devices[0]
+    return OfferedDevices(
+        vendor=first.vendor,
+        model=first.model,
+        count=len(loan.devices),
+        memory=first.memory,
+        profile=first.profile,
+        capability=settings.capability,
     )
 
 

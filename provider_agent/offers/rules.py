@@ -1,6 +1,6 @@
 """Whether a lease that the chain opened may run here: the agent trusts neither node nor matcher with it.
 
-First what was signed must be what was opened, then the job's own lists must permit this domain, then the
+First what was signed must be what was opened, then the job's own document must permit this place, then the
 owner's rules must permit the job. The answer is None, or the first thing that stands against it.
 """
 
@@ -14,7 +14,9 @@ from ledger.market.domains import permits
 from ledger.market.errors import Rejected
 from ledger.market.identity import NOBODY, Address, BidId, Digest, LeaseId
 from ledger.market.job import Job
+from ledger.market.keeping import Place, unkept
 from ledger.market.lease import LeaseTerms
+from ledger.market.offer_document import OfferDocument
 from ledger.market.resource import Quantities
 from provider_agent.lifecycle.lease_state import Ending
 
@@ -44,11 +46,10 @@ class OwnersRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
-    """This agent and what it has free: `free` capacity and whole `devices`."""
+    """This agent, what it says of itself, and what it has free: `free` capacity and whole `devices`."""
 
     provider: Address
-    domain: str
-    runtimes: tuple[str, ...]
+    document: OfferDocument
     free: Quantities
     devices: int
     image_budget: int
@@ -67,6 +68,8 @@ class Candidate:
     computed_bid: BidId
     computed_job: Digest
     model_tag: int
+    start: int
+    """second at which the chain opened the lease"""
     before: Job | None = None
     """what the container runs that this lease takes over"""
 
@@ -126,6 +129,7 @@ def _same(candidate: Candidate, _house: House, _rules: OwnersRules) -> Iterator[
         max_rate=job.max_rate,
         max_seconds=job.max_seconds,
         retry=job.retry,
+        times=job.times,
     )
     if resized != job:
         yield Ending(
@@ -141,14 +145,19 @@ def _said(candidate: Candidate, _house: House, _rules: OwnersRules) -> Iterator[
 
 
 def _placed(candidate: Candidate, house: House, _rules: OwnersRules) -> Iterator[Ending]:
-    job = candidate.job
-    if not permits(house.domain, job.allow, job.deny):
-        yield Ending(code="domain-excluded", cause=f"The job may not run in the domain {house.domain}.")
+    place = Place(
+        provider=house.provider,
+        document=house.document,
+        start=candidate.start,
+        end=candidate.start + candidate.terms.duration,
+    )
+    for code, cause in unkept(candidate.job, place):
+        yield Ending(code=code, cause=cause)
 
 
 def _possible(candidate: Candidate, house: House, _rules: OwnersRules) -> Iterator[Ending]:
     job, wanted = candidate.job, candidate.job.accelerators
-    if job.runtime not in house.runtimes:
+    if job.runtime not in house.document.runtimes:
         yield Ending(code="no-such-runtime", cause=f"The runtime {job.runtime} is not available here.")
     if job.network:
         yield Ending(code="no-network", cause="This agent lends no network.")

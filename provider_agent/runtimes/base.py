@@ -172,6 +172,9 @@ class Runtime(Protocol):
     def stop(self, lease: bytes, grace_s: int) -> None:
         """Ask the job to end, and kill it after `grace_s` seconds; nothing if it does not run."""
 
+    def warn(self, lease: bytes) -> None:
+        """Ask the job to end (SIGTERM), and let it run on; nothing if it does not run."""
+
     def kill(self, lease: bytes) -> None:
         """End the job at once; nothing if it does not run."""
 

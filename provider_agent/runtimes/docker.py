@@ -128,12 +128,18 @@ class DockerRuntime:
             with self._engine.api("container") as api:
                 api.stop(container_name(lease), timeout=grace_s)
 
+    def warn(self, lease: bytes) -> None:
+        self._signal(lease, "SIGTERM")
+
     def kill(self, lease: bytes) -> None:
+        self._signal(lease, "SIGKILL")
+
+    def _signal(self, lease: bytes, name: str) -> None:
         if not self._runs(lease):
             return
         with self._engine.api("container") as api:
             try:
-                api.kill(container_name(lease))
+                api.kill(container_name(lease), signal=name)
             except docker.errors.APIError as exc:
                 # It ended by itself between the look and the kill.
                 if exc.status_code not in (requests.codes.conflict, requests.codes.not_found):

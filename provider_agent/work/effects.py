@@ -44,6 +44,7 @@ from provider_agent.lifecycle.instructions import (
     Settle,
     StartContainer,
     StopContainer,
+    Warn,
 )
 from provider_agent.lifecycle.lease_state import MS, Ending, Stage
 from provider_agent.lifecycle.stimuli import (
@@ -63,6 +64,7 @@ from provider_agent.lifecycle.stimuli import (
     ResultHashed,
     Stimulus,
     UsageTaken,
+    Warned,
 )
 from provider_agent.offers.allocation import Allocation
 from provider_agent.offers.rules import Candidate, OwnersRules, judge
@@ -162,6 +164,9 @@ class Effects:
                 self._attach(lease)
             case StopContainer(grace=grace):
                 return await self._stop(lease, grace)
+            case Warn():
+                await asyncio.to_thread(around.runtime.warn, self._container(lease))
+                return Warned(at=self._now())
             case ReportUsage(milliseconds=milliseconds, last=False):
                 return await self._report_running(lease, milliseconds)
             case ReportUsage(milliseconds=milliseconds):
@@ -242,6 +247,7 @@ class Effects:
             computed_bid=bid_id(domain, bid),
             computed_job=document_hash(plain),
             model_tag=model_tag(wanted.model) if wanted else 0,
+            start=state.start,
             before=before,
         )
         refusal = judge(candidate, self._answers.allocation.house(lease), self._around.rules)

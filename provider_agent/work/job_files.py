@@ -63,14 +63,15 @@ class JobFiles:
         await asyncio.to_thread(shutil.rmtree, self._folder("in", lease), ignore_errors=True)
 
     def spec(self, lease: LeaseId, job: Job, devices: tuple[str, ...], member: int) -> ContainerSpec:
-        """The container of a prepared job; the members of a gang are told which one they are."""
+        """The container of a prepared job; the members of a gang are told which one they are, and a job that
+        may have to yield how many seconds it has then."""
         return ContainerSpec(
             lease=lease,
             image=job.image.config,
             command=job.command,
             cpus=job.cpu,
             memory_mib=job.memory,
-            envs=(*job.envs, *_member_envs(job, member)),
+            envs=(*job.envs, *_member_envs(job, member), *_notice_envs(job)),
             mounts=self._volumes.mounts(lease),
             devices=devices,
         )
@@ -160,6 +161,10 @@ def _member_envs(job: Job, member: int) -> tuple[tuple[str, str], ...]:
     if job.gang is None or job.gang.agree:
         return ()
     return (("BINGWANG_MEMBER", str(member)), ("BINGWANG_MEMBERS", str(job.gang.members)))
+
+
+def _notice_envs(job: Job) -> tuple[tuple[str, str], ...]:
+    return (("BINGWANG_NOTICE", str(job.notice)),) if job.notice else ()
 
 
 def _copy(entry: LeftFile, target: Path) -> Left:

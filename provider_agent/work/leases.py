@@ -10,7 +10,7 @@ from ledger.market.errors import Broken
 from ledger.market.identity import LeaseId, text
 from provider_agent.lifecycle.instructions import Instruction
 from provider_agent.lifecycle.lease_state import LeaseState, Pace, Stage
-from provider_agent.lifecycle.stimuli import LeaseSeen, Resumed, Stimulus, Tick
+from provider_agent.lifecycle.stimuli import LeaseSeen, Resumed, Stimulus, Tick, Yield
 from provider_agent.machine import handle, open_lease
 from provider_agent.state_store import StateStore
 
@@ -68,6 +68,13 @@ class Leases:
             self._store.save(after, block)
             self._store.inherit(after.id, before.id)
         return after, instructions
+
+    def yields(self, lease: LeaseId, at: int) -> None:
+        """The node says that a higher bid takes the lease's place. It counts for a job that was sold so, with
+        the notice that its own document names; `at` in milliseconds."""
+        job = self._store.job(lease)
+        if job is not None and job.notice:
+            self.feed(lease, Yield(at=at, notice=job.notice))
 
     def resume(self, at: int) -> None:
         """Take up every lease again after a start; `at` in milliseconds."""

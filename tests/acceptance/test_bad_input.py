@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -65,12 +66,19 @@ def command(*arguments: str, **env: str) -> Ask:
     def ask(grid: ShortGrid) -> Refusal:
         known = {"rpc": grid.rpc_url, "node": grid.node_url, "folder": str(grid.folder)}
         known |= {"provider": str(grid.folder / "cheap"), "port": grid.node_url.rsplit(":", 1)[1]}
+        known |= {"market": str(kept(grid.home / "profiles" / "default.json")["market"])}
         filled = [argument.format(**known) for argument in arguments]
         return _of_command(
             grid.command(*filled, "--json", env={k: v.format(**known) for k, v in env.items()})
         )
 
     return ask
+
+
+def kept(file: Path) -> dict[str, Any]:
+    """A JSON document of the grid's."""
+    plain: dict[str, Any] = json.loads(file.read_text())
+    return plain
 
 
 def job_file(content: str) -> Ask:
@@ -260,7 +268,13 @@ def bid_to_a_node_without_its_chain(grid: ShortGrid) -> Refusal:
     with grid.buyer() as buyer:
         signed = sign(buyer)
     with chain_down(grid):
+        grid.until("the node knows it", lambda: None if follows(grid) else True)
         return call(lambda buyer: post(buyer, signed))(grid)
+
+
+def follows(grid: ShortGrid) -> bool:
+    health = httpx.get(f"{grid.node_url}/v1/health", timeout=30).json()
+    return bool(health["parts"]["follower"]["ok"])
 
 
 GOOD = "name: a\nimage: {image}\ncommand: [sh]\nmax_price: 20/h\nmax_duration: 1m\n"
@@ -281,7 +295,7 @@ def of_another_chain(grid: ShortGrid) -> Refusal:
     home = grid.folder / "elsewhere"
     shutil.copytree(grid.home, home)
     profile = home / "profiles" / "default.json"
-    plain = json.loads(profile.read_text())
+    plain = kept(profile)
     profile.write_text(json.dumps(plain | {"chain_id": plain["chain_id"] + 1}))
     return job(env={"BINGWANG_HOME": str(home)})(grid)
 
@@ -295,6 +309,34 @@ def delegate(*options: str) -> Ask:
 
 def deployment(*options: str) -> Ask:
     return command("market", "deploy", "--rpc", "{rpc}", "--journal", "{folder}/deployment.json", *options)
+
+
+NO_NAME = "0x" + "99" * 32
+
+
+def replay(epoch: str, *options: str) -> Ask:
+    return command("replay", epoch, "--rpc", "{rpc}", *options)
+
+
+def simulate(*options: str) -> Ask:
+    return command("simulate", *options)
+
+
+def market_of(bids: str, *options: str) -> Ask:
+    """The refusal of a simulation of one right offer, and of bids as they were typed."""
+
+    def ask(grid: ShortGrid) -> Refusal:
+        paths = [grid.folder / "offers.yaml", grid.folder / "bids.yaml"]
+        paths[0].write_text("- {name: lab, resources: {cpus: 4, memory: 8GiB}, prices: {core: 0.1}}\n")
+        paths[1].write_text(bids)
+        return simulate("--offers", str(paths[0]), "--bids", str(paths[1]), *options)(grid)
+
+    return ask
+
+
+def rebuild(*options: str, rpc: str = "{rpc}", market: str = "{market}") -> Ask:
+    where = ("--books", "{folder}/rebuilt.sqlite3")
+    return command("books", "rebuild", "--rpc", rpc, "--market", market, *where, *options)
 
 
 UNREACHABLE = "node-unreachable"
@@ -401,6 +443,74 @@ ROWS = (
     ),
     Row("malformed id", get("/v1/jobs/12"), 422, "malformed-hex"),
     Row("no such call", get("/v2/anything"), 404, "http-error"),
+    Row("replay from nowhere", replay(NO_NAME), 3, "no-bundle-named", "--node URL"),
+    Row("replay of no epoch", replay(NO_NAME, "--node", "{node}"), 3, "unknown-epoch"),
+    Row("replay of no name", replay("latest", "--node", "{node}"), 3, "malformed-hex"),
+    Row("replay of an empty block", replay("1", "--node", "{node}"), 3, "no-epoch-there"),
+    Row(
+        "replay of a file away", replay(NO_NAME, "--file", "{folder}/none"), 3, "bundle-unreadable", "--save"
+    ),
+    Row(
+        "replay of another file",
+        replay(NO_NAME, "--file", "{provider}/provider.yaml"),
+        3,
+        "bundle-malformed",
+    ),
+    Row("replay from a node away", replay(NO_NAME, "--node", "http://127.0.0.1:1"), 4, UNREACHABLE),
+    Row("simulation of nothing", simulate(), 3, "no-market", "--history"),
+    Row(
+        "simulation of files away",
+        simulate("--offers", "{folder}/none", "--bids", "{folder}/none"),
+        3,
+        "file-not-found",
+    ),
+    Row("simulation of no list", market_of("bids"), 3, "malformed-file", "line 1", ("file", "line")),
+    Row("simulated bid without a limit", market_of("- {max_duration: 1h}\n"), 3, "missing-key", "bids.yaml"),
+    Row("simulation without time", market_of("[]", "--epoch", "0s"), 3, "epoch-too-short"),
+    Row("simulation of no books", simulate("--history", "{folder}/none"), 3, "books-not-found"),
+    Row(
+        "simulation since who knows",
+        simulate("--history", "{folder}/node", "--from", "soon"),
+        3,
+        "malformed-moment",
+    ),
+    Row("why of an unknown job", command("explain", NO_NAME), 3, "unknown-job"),
+    Row("why of a file away", command("explain", "{folder}/none.yaml"), 3, "file-not-found"),
+    Row("a statement since who knows", command("statement", "--from", "soon"), 3, "malformed-day"),
+    Row(
+        "a statement of no time",
+        command("statement", "--from", "2026-01-02", "--to", "2026-01-01"),
+        3,
+        "malformed-period",
+    ),
+    Row("a stranger's statement", command("statement", "--for", STRANGER), 3, "not-yours"),
+    Row("an invoice of an unknown job", command("invoice", NO_NAME), 3, "unknown-job"),
+    Row("usage of an unknown job", command("usage", "lines", NO_NAME), 3, "unknown-job"),
+    Row(
+        "a proof of nothing",
+        command("usage", "verify", "{provider}/provider.yaml", "--rpc", "{rpc}"),
+        3,
+        "proof-unreadable",
+    ),
+    Row("books of no market", rebuild(market=NO_MARKET), 3, "no-market"),
+    Row("books of no chain", rebuild(rpc="http://127.0.0.1:1"), 4, SILENT),
+    Row("books from a block to come", rebuild("--first-block", "99999999"), 3, "no-such-block"),
+    Row(
+        "a chain from a backup away",
+        command("chain", "restore", "{folder}/none", "--dir", "{folder}/again"),
+        3,
+        "backup-missing",
+    ),
+    Row(
+        "another key of no node", command("node", "key", "rotate", "--dir", "{folder}/none"), 3, "no-node-key"
+    ),
+    Row(
+        "another key of a node that runs",
+        command("node", "key", "rotate", "--dir", "{folder}/node"),
+        3,
+        "node-already-running",
+        "Stop it",
+    ),
     Row("chain down at submit", job(), 4, SILENT, "", (), chain_down),
     Row("chain down at the wallet", command("wallet", "show"), 4, SILENT, "", (), chain_down),
     Row("chain down at the node", bid_to_a_node_without_its_chain, 503, SILENT),
@@ -480,7 +590,8 @@ def engine_problem(grid: ShortGrid) -> dict[str, Any] | None:
 
 
 def money(grid: ShortGrid) -> list[int]:
-    return grid.balances(grid.bingwang("wallet", "show")["address"], grid.providers["cheap"])
+    wallet = kept(grid.home / "wallets" / "default.json")["address"]
+    return grid.balances("0x" + wallet.removeprefix("0x"), grid.providers["cheap"])
 
 
 def healthy(grid: ShortGrid) -> bool | None:

@@ -68,7 +68,7 @@ def test_files_go_in_and_come_out_checked_by_their_hashes(grid: ShortGrid, tmp_p
 
 
 def test_logs_follow_a_running_job_and_end_with_it(grid: ShortGrid) -> None:
-    job = grid.submit("for i in 1 2 3 4 5; do echo line $i; sleep 0.6; done")
+    job = grid.submit("for i in 1 2 3 4 5; do echo line $i; sleep 2; done")
     following = subprocess.Popen(
         [sys.executable, "-m", "node.cli", "logs", "-f", job],
         env=grid.environment,

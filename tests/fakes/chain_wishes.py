@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ledger.chain.typed_data import Domain, bid_id, offer_id
 from ledger.market.bid import SignedBid
 from ledger.market.events import (
+    BatchMatched,
     BidSkipped,
     ClaimDecided,
     LeaseClosed,
@@ -22,6 +23,7 @@ from ledger.market.events import (
 )
 from ledger.market.identity import NO_DIGEST, BidId, LeaseId, OfferId
 from ledger.market.instructions import (
+    AnchorEpoch,
     CancelOffer,
     CloseLease,
     CommitResult,
@@ -124,6 +126,10 @@ def a_judgement(serial: int) -> DecideReplicas:
     return DecideReplicas(bid_id=BidId(a_digest(f"bid {serial}")), bid=a_bid(nonce=serial), members=())
 
 
+def an_anchor(serial: int) -> AnchorEpoch:
+    return AnchorEpoch(root=a_digest(f"epoch {serial}"))
+
+
 KINDS: list[Callable[[int], Instruction]] = [
     a_registration,
     a_cancellation,
@@ -135,6 +141,7 @@ KINDS: list[Callable[[int], Instruction]] = [
     a_close,
     a_finalisation,
     an_unstaking,
+    an_anchor,
     a_commitment,
     a_reveal,
     a_judgement,
@@ -202,6 +209,8 @@ def later_effect(wish: Instruction) -> MarketEvent:
                 by=ClaimDecidedBy.NOBODY_CONTESTED,
                 **dict.fromkeys(("amount", "fee", "paid", "to_provider", "to_buyer", "burned"), 0),
             )
+        case AnchorEpoch(root=root):
+            return BatchMatched(matcher=an_address("node"), root=root, opened=0, skipped=0)
         case FinishUnstake(account=account):
             return Unstaked(account=account, amount=1)
         case CommitResult(lease=lease, commitment=commitment):

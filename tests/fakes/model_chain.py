@@ -21,6 +21,7 @@ from ledger.market.errors import Rejected
 from ledger.market.events import MarketEvent
 from ledger.market.identity import NOBODY, Address, Digest, LeaseId, OfferId
 from ledger.market.instructions import (
+    AnchorEpoch,
     CloseLease,
     ContinueLease,
     DecideReplicas,
@@ -138,6 +139,8 @@ class ModelChain:
                 return self.model.finalize(terms, self.now)
             case DecideReplicas(bid_id=name, bid=bid, members=members):
                 return self.model.decide_replicas(name, bid, members, self.now)
+            case AnchorEpoch(root=root):
+                return self.model.match_bids(self.sender, [], root, self.now)
             case FinishUnstake(account=account):
                 return self.model.finish_unstake(account, self.now)
             case RelayDeposit(signed=permit):

@@ -23,6 +23,7 @@ from ledger.market.errors import Rejected
 from ledger.market.events import BlockRef, Logged, MarketDeployed, MarketEvent
 from ledger.market.facts import ChainObserved, ChainRewound, JobPhase, JobReported, UsageReported
 from ledger.market.identity import Address, BidId, LeaseId, OfferId
+from ledger.market.instructions import AnchorEpoch
 from ledger.market.job import Job
 from ledger.market.model import MarketModel
 from ledger.market.offer import Offer
@@ -79,6 +80,8 @@ class NodeTwin(ModelChain):
         self.books_url = books_url or str(path / "books.sqlite3")
         self.blocks: list[ChainObserved] = []
         self.pending: list[MarketEvent] = [DEPLOYED]
+        self.told: list[tuple[Address, str]] = []
+        """what agents were told, each with its provider"""
         self.nonces = 0
         self._forks = 0
         self._open()
@@ -95,6 +98,7 @@ class NodeTwin(ModelChain):
             self.presence,
             Continuing(DOMAIN, keyring(NODE)),
             self.track_records.per_mille,
+            lambda provider, message: self.told.append((provider, message)),
         )
         self.settlement = settlement.Settlement(self.books, DOMAIN, keyring(NODE), EMBEDDED)
         self.sending = Sending(self.books, self, self.exchange)
@@ -190,6 +194,11 @@ class NodeTwin(ModelChain):
 
     def submit(self, job: Job | None = None, wait: int = 0, buyer: LocalKey = BUYER) -> BidId:
         return self.exchange.submit(self.order(job, buyer), wait, self.now).job
+
+    def wishes(self) -> list[TxIntent]:
+        """What waits to be sent, beside the roots of epochs."""
+        pending = self.books.outbox(DOMAIN.market).pending(100)
+        return [wish for wish in pending if not isinstance(wish.instruction, AnchorEpoch)]
 
     # the chain's part
 

@@ -18,7 +18,14 @@ from ledger.chain.typed_data import Domain, keccak
 from ledger.market.errors import LostRace, Rejected, Unavailable
 from ledger.market.events import BlockRef
 from ledger.market.identity import Address
-from ledger.market.instructions import CloseLease, Instruction, OpenGang, OpenLease, SettleReceipt
+from ledger.market.instructions import (
+    AnchorEpoch,
+    CloseLease,
+    Instruction,
+    OpenGang,
+    OpenLease,
+    SettleReceipt,
+)
 from ledger.market.outbox import IntentState, Sighting, TxAttempt
 from tests.fakes.chain_wishes import DOMAIN, JURY, MARKET, effect
 from tests.fakes.outbox_store import MemoryStore
@@ -255,15 +262,17 @@ class MemoryChain:
         return "market: done before" if self.name(intent) in done else ""
 
     def _called(self, call: Call) -> list[int]:
-        """Whichever wishes make this call: one, or the oldest of a kind."""
+        """Whichever wishes make this call: one, or the oldest of a kind, matches with all epochs' roots."""
         for number in self.store.all:
             if self.name(number) == call.data:
                 return [number]
         waiting = self.store.pending(MAX_ITEMS * 16)
+        anchors = [one for one in waiting if isinstance(one.instruction, AnchorEpoch)]
         for first in waiting:
             alike = [one for one in waiting if type(one.instruction) is type(first.instruction)]
-            for size in range(min(len(alike), MAX_ITEMS), 1, -1):
-                batch = alike[:size]
+            tail = anchors if isinstance(first.instruction, OpenLease) else []
+            for size in range(min(len(alike), MAX_ITEMS), 0, -1):
+                batch = alike[:size] + tail
                 if market_call(MARKET, [one.instruction for one in batch], jury=JURY).data == call.data:
                     return [one.id for one in batch]
         raise AssertionError("a call of wishes that nobody has")

@@ -40,6 +40,7 @@ from provider_agent.lifecycle.instructions import (
     Settle,
     StartContainer,
     StopContainer,
+    Warn,
 )
 from provider_agent.lifecycle.lease_state import Ending, LeaseState, Pace, Replica, ReplicaResult, Stage
 from provider_agent.lifecycle.stimuli import (
@@ -70,7 +71,10 @@ from provider_agent.lifecycle.stimuli import (
     Tick,
     UsageSettled,
     UsageTaken,
+    Warned,
+    Yield,
 )
+from provider_agent.lifecycle.transitions import OUTBID
 from provider_agent.machine import handle, open_lease
 from provider_agent.runtimes.base import Phase
 from tests.factories import NOW, a_digest, some_terms
@@ -105,6 +109,7 @@ class World(RuleBasedStateMachine):
         self.claim_until: int | None = None
         self.paid = 0
         self.billed_before: int | None = None
+        self.yields_until: int | None = None
         self.todo: list[Instruction] = []
         self.log: list[Stimulus] = []
         self.state, todo = open_lease(self._seen())
@@ -209,6 +214,12 @@ class World(RuleBasedStateMachine):
         self.claim_until = self.now // MS + 300
         self.feed(ClaimStands(at=self.now, until=self.claim_until, contested=True))
 
+    @rule(notice=st.sampled_from([1, 10, 60]))
+    def a_higher_bid_takes_its_place(self, notice: int) -> None:
+        self.feed(Yield(at=self.now, notice=notice))
+        if self.yields_until is None and self.state.yields_until:
+            self.yields_until = self.now + notice * MS
+
     @rule(chance=CHANCE)
     def a_block_is_undone(self, chance: bool = True) -> None:
         if not chance:
@@ -278,6 +289,10 @@ class World(RuleBasedStateMachine):
         if self.container is not None and self.container.phase is Phase.RUNNING:
             self._exit(137, False)
         self.feed(ContainerObserved(at=self.now, container=self.container))
+
+    def _warn(self) -> None:
+        assert self.state.yields_at is not None
+        self.feed(Warned(at=self.now))
 
     def _clean(self) -> None:
         self.container = None
@@ -376,6 +391,7 @@ class World(RuleBasedStateMachine):
             AskJury: self._ask_jury,
             Decide: self._decide,
             Resize: lambda: self.feed(Resized(at=self.now)),
+            Warn: self._warn,
         }
         match one:
             case ReportUsage(milliseconds=milliseconds, last=last):
@@ -396,6 +412,13 @@ class World(RuleBasedStateMachine):
     def the_job_is_started_at_most_once(self) -> None:
         assert self.start_orders <= 1
         assert self.starts <= 1
+
+    @invariant()
+    def its_notice_is_never_cut_short_nor_drawn_out(self) -> None:
+        state: LeaseState = self.state
+        assert state.yields_until == (self.yields_until or 0)
+        if state.ending == OUTBID and state.stage is Stage.STOPPING:
+            assert state.since >= state.yields_until
 
     @invariant()
     def no_receipt_is_beyond_its_bound(self) -> None:
@@ -486,7 +509,7 @@ class Continued(World):
         self.todo.clear()
         self.log.clear()
         self.state, todo = open_lease(seen, before)
-        self.paid = 0
+        self.paid, self.yields_until = 0, None
         self._take(todo)
 
     def _seen(self) -> LeaseSeen:

@@ -24,15 +24,16 @@ from ledger.market.facts import (
     Fact,
     JobPhase,
     JobReported,
+    LeaseYields,
     OutputFile,
     PlanFailed,
 )
-from ledger.market.identity import LeaseId
+from ledger.market.identity import BidId, LeaseId
 from ledger.market.lease import ClosedBecause
 from ledger.market.lifecycle import CANCELLED_BY_BUYER, WAIT_OVER
 from ledger.market.reasons import SkipReason
 from tests.books_url import POSTGRESQL, fresh_books, grid_kind
-from tests.factories import NOW, an_address
+from tests.factories import NOW, a_digest, an_address
 from tests.fakes.small_market import (
     BUYER,
     PROVIDER,
@@ -118,6 +119,11 @@ class BooksMachine(RuleBasedStateMachine):
     @rule(name=NAMES)
     def lose_agent(self, name: str) -> None:
         self.try_record(AgentLost(lease=lease_id(name), provider=PROVIDER, at=NOW))
+
+    @rule(name=NAMES, by=NAMES)
+    def yield_lease(self, name: str, by: str) -> None:
+        told = LeaseYields(lease=lease_id(name), by=BidId(a_digest(by)), at=NOW, until=NOW + 60)
+        self.try_record(told)
 
     @rule(amount=st.integers(0, 1 << 70))
     def deposit(self, amount: int) -> None:

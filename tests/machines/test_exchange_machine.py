@@ -3,6 +3,7 @@ opens a gang whole or not at all."""
 
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -10,17 +11,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from ledger.chain.keys import LocalKey
 from ledger.chain.outcomes import Outcome
 from ledger.market.errors import LostRace, MarketError, Rejected
 from ledger.market.facts import JobPhase
-from ledger.market.identity import Digest, OfferId
+from ledger.market.identity import Address, Digest, OfferId
 from ledger.market.job import Gang
 from ledger.market.lifecycle import JobState, LeaseState
 from ledger.market.outbox import IntentState
 from ledger.market.resource import Quantities
+from node.trading.gathering import Ticket
 from tests.books_url import fresh_books, grid_kind
 from tests.factories import a_job
-from tests.fakes.node_twin import BUYER, DOMAIN, OTHER, NodeTwin
+from tests.fakes.node_twin import BUYER, OTHER, NodeTwin
 
 PROVIDERS = ("one", "two")
 BUYERS = (BUYER, OTHER)
@@ -75,7 +78,45 @@ class ExchangeMachine(RuleBasedStateMachine):
         jobs = [a_job(retry=retry, gang=gang) for gang in gangs]
         with suppress(Rejected):
             self.node.exchange.submit(self.node.order_of(jobs, buyer), wait, self.node.now)
-            assert self.node.books.queries.reserved(buyer.address) <= self.node.balance_of(buyer.address)
+            self.promises_are_covered(buyer.address)
+
+    def promises_are_covered(self, buyer: Address) -> None:
+        """By what was followed of the chain, or, where that would not do, by the chain itself."""
+        queries = self.node.books.queries
+        balance = max(queries.balance(buyer), self.node.balance_of(buyer))
+        assert queries.reserved(buyer) <= balance
+
+    @rule(
+        asked=st.lists(
+            st.tuples(st.sampled_from(BUYERS), st.sampled_from((0, 60)), st.sampled_from(GANGS)),
+            min_size=2,
+            max_size=6,
+        ),
+        again=st.booleans(),
+    )
+    def submit_together(self, asked: list[tuple[LocalKey, int, Gang | None]], again: bool) -> None:
+        """Orders that gathered are served in one epoch; who is put off comes in the next."""
+        tickets = [
+            Ticket(order=self.node.order(a_job(gang=gang), buyer), wait=wait, at=self.node.now)
+            for buyer, wait, gang in asked
+        ]
+        if again:
+            tickets.append(Ticket(order=tickets[0].order, wait=60, at=self.node.now))
+        before = {job.job for job in self.node.books.queries.jobs()}
+        waiting: Sequence[Ticket] = tickets
+        while waiting:
+            left = self.node.exchange.serve(waiting)
+            assert len(left) < len(waiting)
+            waiting = left
+        accepted = [ticket.row.job for ticket in tickets if ticket.row is not None]
+        assert all(ticket.answered for ticket in tickets)
+        assert len(set(accepted)) == len(accepted)
+        assert {job.job for job in self.node.books.queries.jobs()} == before | set(accepted)
+        for ticket in tickets:
+            if ticket.row is not None:
+                assert self.node.job(ticket.row.job) == ticket.row
+        for buyer in BUYERS:
+            self.promises_are_covered(buyer.address)
 
     @rule(pick=picks, seconds=st.sampled_from((60, 1_200)))
     def go_on(self, pick: int, seconds: int) -> None:
@@ -94,7 +135,7 @@ class ExchangeMachine(RuleBasedStateMachine):
 
     @rule(detail=st.sampled_from(("CAPACITY", "FUNDS", "no-event", "BID_EPOCH")))
     def fail_oldest(self, detail: str) -> None:
-        for wish in self.node.books.outbox(DOMAIN.market).pending(1):
+        for wish in self.node.wishes()[:1]:
             if wish.key.startswith("open:"):
                 failed = Outcome(intent=wish.id, state=IntentState.FAILED, detail=detail)
                 self.node.settle(wish, failed)

@@ -32,6 +32,7 @@ from ledger.market.facts import (
     JobPhase,
     JobReported,
     LeasePlanned,
+    LeaseYields,
     PlanFailed,
     ReceiptCosigned,
     UsageReported,
@@ -77,6 +78,7 @@ def course_of(record: LeaseRecord) -> LeaseCourse:
         agree=record.agree,
         undecided=record.undecided,
         verdict=None if record.verdict is None else Verdict(record.verdict),
+        yields=None if record.yields is None else loads(LeaseYields, record.yields),
     )
 
 
@@ -230,6 +232,13 @@ def lose_agent(session: Session, fact: AgentLost) -> LeaseRecord:
     """The agent of a lease fell silent."""
     record = known(session, fact.lease)
     record.agent_lost_at = fact.at
+    return _kept(session, record)
+
+
+def yields(session: Session, fact: LeaseYields) -> LeaseRecord:
+    """A lease was told to end for a higher bid."""
+    record = known(session, fact.lease)
+    record.yields = dumps(fact)
     return _kept(session, record)
 
 

@@ -18,6 +18,7 @@ from ledger.market.facts import (
     GangPlanned,
     JobReported,
     LeasePlanned,
+    LeaseYields,
     PlanFailed,
     ReceiptCosigned,
     UsageReported,
@@ -69,7 +70,14 @@ def project_all(session: Session, facts: Iterable[tuple[int, Fact]]) -> int:
 def _lease(
     session: Session,
     seq: int,
-    fact: LeasePlanned | GangPlanned | PlanFailed | UsageReported | ReceiptCosigned | JobReported | AgentLost,
+    fact: LeasePlanned
+    | GangPlanned
+    | PlanFailed
+    | UsageReported
+    | ReceiptCosigned
+    | JobReported
+    | AgentLost
+    | LeaseYields,
 ) -> LeaseRecord:
     match fact:
         case LeasePlanned():
@@ -86,3 +94,5 @@ def _lease(
             return leases.report_job(session, fact)
         case AgentLost():
             return leases.lose_agent(session, fact)
+        case LeaseYields():
+            return leases.yields(session, fact)

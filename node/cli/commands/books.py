@@ -19,7 +19,7 @@ def rebuild(
     rpc: Annotated[str, typer.Option(help="Chain's JSON-RPC URL.")],
     market: Annotated[str, typer.Option(help="Market's address.")],
     books: Annotated[str, typer.Option(help="New database to make.", metavar="FILE|URL")],
-    first_block: Annotated[int, typer.Option(help="Block of the market's deployment.")] = 0,
+    first_block: Annotated[int, typer.Option(help="Block of the market's deployment.", min=0)] = 0,
     as_json: Json = False,
 ) -> int:
     """Make a market's books anew from the chain's events and compare; exit code 5 if they differ."""
@@ -37,11 +37,11 @@ def rebuild(
     output = Output(as_json=as_json)
     with (
         closing(MarketClient(rpc, Address(from_text(market, 20)))) as client,
-        open_books(books) as opened,
         output.progress(counted=True) as progress,
     ):
         client.domain()
-        found = rebuild_books(opened, client, first_block, partial(progress, "blocks"))
+        with open_books(books) as opened:
+            found = rebuild_books(opened, client, first_block, partial(progress, "blocks"))
     plain: dict[str, Any] = {
         "books": books,
         "block": found.block.number,

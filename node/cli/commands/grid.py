@@ -126,6 +126,12 @@ def run_node(
     gas_budget: Annotated[
         str | None, typer.Option(help="Coin that its transactions may cost a day (UTC), for example 0.05.")
     ] = None,
+    epoch_days: Annotated[
+        int, typer.Option(min=1, help="Days for which the pages of cleared epochs are kept.")
+    ] = 30,
+    epoch_gib: Annotated[
+        int, typer.Option(min=1, help="GiB that the pages of cleared epochs may take together.")
+    ] = 16,
     seal_time: SealTime = 0.2,
     on_demand: OnDemand = False,
     signer: SignerUrl = None,
@@ -159,6 +165,8 @@ def run_node(
         confirmations=confirmations,
         first_block=first_block,
         gas_budget=None if gas_budget is None else parse_amount(gas_budget, _COIN_DECIMALS),
+        epoch_days=epoch_days,
+        epoch_limit=epoch_gib << 30,
         signer=external(signer, signer_account),
         seal_seconds=seal_time,
         seal_on_demand=on_demand,

@@ -19,25 +19,30 @@ def register(app: typer.Typer) -> None:
 def search(
     live: Annotated[bool, typer.Option("--live", help="Only offers whose agent answers.")] = False,
     vendor: Annotated[str | None, typer.Option(help="Only this vendor, such as nvidia.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Only this device model; several: any.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Only MIG instances such as 1g.10gb.")] = None,
+    floor: Annotated[list[str] | None, typer.Option(help="Least figure of a precision: bf16=300T.")] = None,
     min_reputation: Annotated[str, typer.Option(help="Only providers from this on, 0 to 1.")] = "0",
     as_json: Json = False,
 ) -> None:
     """The offers on the market, with prices, place and free capacity."""
+    from node.cli.reading.job_goods import parse_floor
     from node.cli.reading.quantities import parse_milli
     from node.cli.session import Session
-    from node.cli.views.offers import COLUMNS, cells, offer_row
+    from node.cli.views.offers import COLUMNS, Wish, cells, offer_row
     from node.cli.views.output import Output, table
 
-    floor = parse_milli(min_reputation)
+    wish = Wish(
+        live=live,
+        vendor=vendor or "",
+        models=tuple(model or ()),
+        profile=profile or "",
+        floors=tuple(parse_floor(text) for text in floor or ()),
+        min_reputation=parse_milli(min_reputation),
+    )
     with Session() as session:
         rows = [offer_row(shown, session.profile.decimals) for shown in session.reader.offers()]
-    chosen = [
-        row
-        for row in rows
-        if (row["live"] or not live)
-        and (vendor is None or vendor == row["vendor"])
-        and row["reputation"] >= floor
-    ]
+    chosen = [row for row in rows if wish.meets(row)]
     render = table(f"{len(chosen)} offers", COLUMNS, [cells(row) for row in chosen])
     Output(as_json=as_json).result({"offers": chosen}, render)
 

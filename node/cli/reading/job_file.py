@@ -1,16 +1,19 @@
 """The job file: what a person writes for a job, read strictly, since a typing error costs money.
 
 Keys: name image command envs resources{cpus memory disk accelerators{vendor model count share memory}}
-inputs outputs domains{allow deny} regions runtime grade network retry max_price max_duration wait signer.
-gang{count distinct} or replicas{count agree}, min_reputation, and any_of: a list of other forms of the same
-job, each of which may change resources, domains, regions, runtime, grade, max_price, max_duration and
-min_reputation. Unknown keys are refused with the nearest known one. Paths are relative to the file.
+inputs outputs domains{allow deny prefer} regions runtime grade network retry max_price max_over_ask
+max_duration wait signer gang{count distinct same} or replicas{count agree}, min_reputation, the goods of
+`node.cli.reading.job_goods`, and any_of: a list of other forms of the same job, each of which may change
+resources, domains, regions, providers, data, trust, runtime, grade, max_price, max_over_ask, max_duration
+and min_reputation. Unknown keys are refused with the nearest known one. Paths are relative to the file.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from ledger.market.domains import check_pattern
+from ledger.market.domains import Preference, check_pattern
 from ledger.market.errors import Rejected
 from ledger.market.identity import from_text
 from ledger.market.job import Accelerators, Gang, Image, InputFile, check_path
@@ -24,6 +27,16 @@ from node.buying.draft import (
     LocalInput,
 )
 from node.cli.reading.amounts import parse_price
+from node.cli.reading.job_goods import (
+    accelerators_of,
+    basis_points,
+    data_of,
+    notice_of,
+    preferences_of,
+    providers_of,
+    times_of,
+    waiting,
+)
 from node.cli.reading.quantities import parse_count, parse_milli, parse_size, parse_time, parse_yes
 from node.cli.reading.yaml_section import Section, compose
 
@@ -33,13 +46,24 @@ _MAX_RETRY = 7
 MAX_FORMS = 8
 
 
-def parse_job_file(source: str, decimals: int, where: str = "The job file") -> JobDraft:
-    """The draft behind the YAML text; `decimals` are the market token's."""
+Domains = tuple[tuple[str, ...], tuple[str, ...], tuple[Preference, ...]]
+"""allowed, denied, preferred"""
+
+
+def parse_job_file(
+    source: str, decimals: int, where: str = "The job file", clock: Callable[[], float] = time.time
+) -> JobDraft:
+    """The draft behind the YAML text; `decimals` are the market token's, `clock` tells what `in 3h` means."""
     if len(source) > MAX_BYTES:
         raise Rejected("oversized-job-file", f"{where} is larger than {MAX_BYTES} bytes.", "Shorten it.")
-    read = compose(source, where)
+    return draft_of(compose(source, where), decimals, int(clock()))
+
+
+def draft_of(read: Section, decimals: int, now: int) -> JobDraft:
+    """The draft behind the file's top mapping, read at `now` (seconds since 1970)."""
     cpu, memory, disk, accelerators = _resources(read.section("resources"))
-    allow, deny = _domains(read.section("domains"))
+    allow, deny, prefer = _domains(read.section("domains"))
+    times = times_of(read, now)
     local, stored = _inputs(read)
     envs = read.section("envs")
     draft = JobDraft(
@@ -65,7 +89,14 @@ def parse_job_file(source: str, decimals: int, where: str = "The job file") -> J
         retry=read.convert("retry", _retry, "0"),
         gang=_gang(read),
         min_reputation=read.convert("min_reputation", parse_milli, "0"),
-        wait=read.convert("wait", parse_time, "0"),
+        max_over_ask=read.convert("max_over_ask", basis_points, "0%"),
+        trust=read.text("trust", "").lower(),
+        prefer=prefer,
+        providers=providers_of(read.section("providers")),
+        data=data_of(read.section("data")),
+        times=times,
+        notice=notice_of(read.section("interruptible")),
+        wait=waiting(read.convert("wait", parse_time, "0"), times, now),
         signer=read.convert("signer", signer, NODE_SIGNS),
     )
     forms = tuple(_form(section, draft, decimals) for section in _forms(read))
@@ -122,10 +153,16 @@ def _form(read: Section, draft: JobDraft, decimals: int) -> JobDraft:
         cpu, memory, disk, accelerators = _resources(resources)
         form = replace(form, cpu=cpu, memory=memory, disk=disk, accelerators=accelerators)
     if domains is not None:
-        allow, deny = _domains(domains)
-        form = replace(form, allow=allow, deny=deny)
+        allow, deny, prefer = _domains(domains)
+        form = replace(form, allow=allow, deny=deny, prefer=prefer)
+    if "providers" in read:
+        form = replace(form, providers=providers_of(read.section("providers")))
+    if "data" in read:
+        form = replace(form, data=data_of(read.section("data")))
     if "max_price" in read:
         form = replace(form, max_rate=read.convert("max_price", lambda text: parse_price(text, decimals)))
+    if "max_over_ask" in read:
+        form = replace(form, max_over_ask=read.convert("max_over_ask", basis_points))
     if "max_duration" in read:
         form = replace(form, max_seconds=read.convert("max_duration", parse_time))
     if "min_reputation" in read:
@@ -135,6 +172,7 @@ def _form(read: Section, draft: JobDraft, decimals: int) -> JobDraft:
         regions=read.texts("regions") or form.regions,
         runtime=read.text("runtime", form.runtime),
         grade=read.text("grade", form.grade).lower(),
+        trust=read.text("trust", form.trust).lower(),
     )
     read.done()
     return form
@@ -150,6 +188,7 @@ def _gang(read: Section) -> Gang | None:
         wanted = Gang(
             members=gang.convert("count", parse_count),
             distinct=gang.convert("distinct", parse_yes, "false"),
+            same=gang.text("same", ""),
         )
         gang.done()
         return wanted
@@ -188,32 +227,19 @@ def _resources(read: Section | None) -> tuple[int, int, int, Accelerators | None
     cpu = read.convert("cpus", parse_milli, "1")
     memory = read.convert("memory", parse_size, "1GiB")
     disk = read.convert("disk", parse_size, "1GiB")
-    accelerators = _accelerators(read.section("accelerators"))
+    accelerators = accelerators_of(read.section("accelerators"))
     read.done()
     return cpu, memory, disk, accelerators
 
 
-def _accelerators(read: Section | None) -> Accelerators | None:
+def _domains(read: Section | None) -> Domains:
     if read is None:
-        return None
-    wanted = Accelerators(
-        vendor=read.text("vendor", ""),
-        model=read.text("model", ""),
-        count=read.convert("count", parse_count, "1"),
-        share=read.convert("share", parse_milli, "1"),
-        memory=read.convert("memory", parse_size, "0MiB"),
-    )
-    read.done()
-    return wanted
-
-
-def _domains(read: Section | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if read is None:
-        return (), ()
+        return (), (), ()
     allow = tuple(check_pattern(text) for text in read.texts("allow"))
     deny = tuple(check_pattern(text) for text in read.texts("deny"))
+    prefer = preferences_of(read.section("prefer"))
     read.done()
-    return allow, deny
+    return allow, deny, prefer
 
 
 def _inputs(read: Section) -> tuple[tuple[LocalInput, ...], tuple[InputFile, ...]]:

@@ -26,6 +26,8 @@ def compose(source: str, where: str) -> "Section":
         raise _malformed(where, line, column, exc.problem or "it cannot be read") from exc
     except yaml.YAMLError as exc:
         raise _malformed(where, 1, 1, str(exc).splitlines()[0]) from exc
+    except RecursionError as exc:
+        raise _malformed(where, 1, 1, "it is nested too deeply") from exc
     if node is None:
         raise _malformed(where, 1, 1, "the file is empty")
     return Section(node, where)

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.market.errors import Rejected
 from node.cli.reading.amounts import format_amount, format_rate
+from node.cli.views.changes import changes_words
+from node.cli.views.explanations import nearest
 from node.cli.views.output import Output, Render, console, pairs, table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _ELIGIBLE = ("offer", "provider", "domain", "price", "escrow")
-_EXCLUDED = ("offer", "provider", "domain", "because", "detail")
 
 
 def render_estimate(plain: Mapping[str, Any], decimals: int) -> Render:
@@ -31,7 +32,7 @@ def render_estimate(plain: Mapping[str, Any], decimals: int) -> Render:
             rows = [_eligible_cells(quote, decimals) for quote in plain["eligible"]]
             table("Eligible offers", _ELIGIBLE, rows)(out)
         if plain["excluded"]:
-            table("Excluded offers", _EXCLUDED, [_excluded_cells(one) for one in plain["excluded"]])(out)
+            nearest(plain["excluded"], decimals)(out)
 
     return show
 
@@ -40,16 +41,20 @@ def _why_none(plain: Mapping[str, Any]) -> str:
     return "no offer matches" if plain["excluded"] else "no provider is live on this node right now"
 
 
-def explain_refusal(error: Rejected, decimals: int, output: Output) -> None:
-    """On stderr, before a refusal: who was excluded and why, and the price at which it would match."""
-    excluded, rate = error.facts.get("excluded"), error.facts.get("would_match_at")
+def explained(error: Rejected, decimals: int, output: Output) -> Rejected:
+    """The refusal as a person reads it: who was excluded and why goes before it, on stderr, and its remedy is
+    in the units of a job file. A program gets it as it is."""
     if output.as_json:
-        return
+        return error
+    excluded, cheapest = error.facts.get("excluded"), error.facts.get("cheapest")
     if isinstance(excluded, list) and excluded:
-        rows = [_excluded_cells(one) for one in excluded]
-        table("Excluded offers", _EXCLUDED, rows)(console(stderr=True))
-    if rate is not None:
-        output.note(f"It would match at {format_rate(int(str(rate)), decimals)}.")
+        nearest(excluded, decimals)(console(stderr=True))
+    if not isinstance(cheapest, dict):
+        return error
+    words = changes_words(cheapest["changes"], decimals)
+    place = f" in alternative {cheapest['alternative']}" if error.cause.startswith("Alternative") else ""
+    remedy = f"{words[0].upper()}{words[1:]}{place}, and it matches now."
+    return Rejected(error.code, error.cause, remedy, **error.facts)
 
 
 def _eligible_cells(quote: Mapping[str, Any], decimals: int) -> tuple[str, ...]:
@@ -59,14 +64,4 @@ def _eligible_cells(quote: Mapping[str, Any], decimals: int) -> tuple[str, ...]:
         str(quote["domain"]),
         format_rate(int(quote["rate"]), decimals),
         format_amount(int(quote["escrow"]), decimals),
-    )
-
-
-def _excluded_cells(one: Mapping[str, Any]) -> tuple[str, ...]:
-    return (
-        str(one["offer"])[:12],
-        str(one.get("provider", ""))[:12],
-        str(one.get("domain", "")),
-        ", ".join(map(str, one.get("dimensions", ()))),
-        "; ".join(map(str, one.get("detail", ()))),
     )

@@ -1,14 +1,41 @@
 """One offer as a person compares it: prices per core, GiB and GPU, place, and what is free."""
 
+from dataclasses import dataclass
 from typing import Any
 
+from ledger.market.capability import Vector, below_floors
+from ledger.market.keeping import canonical
 from ledger.market.resource import Quantities
 from ledger.market.traits import FEATURES, REGIONS, VENDORS, names_of
 from ledger.market.wire import offer_from_plain
 from node.cli.reading.amounts import ask_prices
+from node.cli.reading.job_goods import format_figure
 from node.cli.reading.quantities import format_mib, format_milli, format_seconds
 
 COLUMNS = ("offer", "domain", "region", "free", "tokens an hour", "longest", "reputation", "live")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Which offers somebody wants to see; empty for any, `min_reputation` per mille."""
+
+    live: bool = False
+    vendor: str = ""
+    models: tuple[str, ...] = ()
+    profile: str = ""
+    floors: Vector = ()
+    min_reputation: int = 0
+
+    def meets(self, row: dict[str, Any]) -> bool:
+        """Whether an `offer_row` is one of them."""
+        return (
+            (bool(row["live"]) or not self.live)
+            and self.vendor in ("", row["vendor"])
+            and (not self.models or canonical(row["model"]) in map(canonical, self.models))
+            and self.profile.lower() in ("", row["profile"])
+            and not below_floors(tuple(row["capability"].items()), self.floors)
+            and bool(row["reputation"] >= self.min_reputation)
+        )
 
 
 def offer_row(shown: dict[str, Any], decimals: int) -> dict[str, Any]:
@@ -16,6 +43,7 @@ def offer_row(shown: dict[str, Any], decimals: int) -> dict[str, Any]:
     offer = offer_from_plain(shown["offer"])
     free = offer.capacity.less(Quantities.unpack(int(shown["used"])))
     document = shown.get("document") or {}
+    lent = document.get("accelerators") or {}
     return {
         "id": shown["id"],
         "provider": shown["offer"]["provider"],
@@ -25,6 +53,11 @@ def offer_row(shown: dict[str, Any], decimals: int) -> dict[str, Any]:
         "vendor": ", ".join(names_of(VENDORS, offer.traits.vendors)),
         "features": list(names_of(FEATURES, offer.traits.features)),
         "devices": document.get("devices", []),
+        "model": lent.get("model", ""),
+        "profile": lent.get("profile", ""),
+        "capability": lent.get("capability", {}),
+        "source": lent.get("source", ""),
+        "latency": document.get("latency", {}),
         "disk_limit": document.get("disk_limit", ""),
         "free": _lanes(free),
         "capacity": _lanes(offer.capacity),
@@ -43,7 +76,7 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["id"][:12],
         row["domain"],
         row["region"],
-        _capacity(row["free"], row["disk_limit"]),
+        "\n".join((_capacity(row["free"], row["disk_limit"]), *_figures(row))),
         _prices(row["prices"]),
         format_seconds(row["max_seconds"]),
         f"{row['reputation'] / 1000:.3f}",
@@ -60,6 +93,13 @@ def _capacity(free: dict[str, int], disk_limit: str) -> str:
     if free["gpu"]:
         lines.append(f"{format_milli(free['gpu'])} GPUs with {format_mib(free['gpu_memory'])}")
     return "\n".join(lines)
+
+
+def _figures(row: dict[str, Any]) -> tuple[str, ...]:
+    """What its devices are and do, where its document says so, and who says it."""
+    kind = f"{row['model']} MIG {row['profile']}" if row["profile"] else row["model"]
+    done = ", ".join(format_figure(name, figure) for name, figure in row["capability"].items())
+    return tuple(line for line in (kind, f"{done} ({row['source']})" if done else "") if line)
 
 
 def _prices(prices: dict[str, str]) -> str:

@@ -78,8 +78,10 @@ def document(plain: Mapping[str, Any]) -> None:
 
 
 def write_file(file: Path, content: bytes) -> None:
-    """A result into a file that the caller named; `Rejected` "file-not-written" where that cannot be."""
+    """A result into a file that the caller named, its folder made where it is missing; `Rejected`
+    "file-not-written" where that cannot be."""
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     except OSError as exc:
         raise Rejected(

@@ -12,7 +12,7 @@ from ledger.market.resource import Quantities
 from node.trading.admission import Order
 from node.views import job_view
 from tests.factories import a_job
-from tests.fakes.node_twin import BUYER, DOMAIN, OTHER, NodeTwin
+from tests.fakes.node_twin import BUYER, OTHER, NodeTwin
 
 SMALL = Quantities(cpu=1_000, memory=1_024, disk=1_024)
 LARGE = Quantities(cpu=4_000, memory=8_192, disk=8_192)
@@ -70,14 +70,14 @@ def test_the_first_way_that_matches_takes_the_others_out_of_the_book(node: NodeT
     node.beat(*(row.id for row in node.books.queries.offers()))
     assert node.exchange.book.bids() == ()
     assert name_of(node, job) == "small"
-    assert len(node.books.outbox(DOMAIN.market).pending(10)) == 1
+    assert len(node.wishes()) == 1
 
 
 def test_a_skipped_way_lets_all_of_them_wait_again(node: NodeTwin) -> None:
     node.beat(node.lend(capacity=SMALL))
     node.seal()
     job = submit(node, node.order_of([large(), small()]), wait=600)
-    (wish,) = node.books.outbox(DOMAIN.market).pending(10)
+    (wish,) = node.wishes()
     node.settle(wish, Outcome(intent=wish.id, state=IntentState.FAILED, detail="CAPACITY"))
     node.mine()
     assert node.job(job).state is JobState.RESTING

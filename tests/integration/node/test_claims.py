@@ -10,7 +10,7 @@ from ledger.market.policy import EMBEDDED
 from ledger.market.resource import Quantities
 from node.trading.wishing import MARGIN_SECONDS
 from tests.factories import HOUR, a_job
-from tests.fakes.node_twin import BUYER, DOMAIN, NODE, NodeTwin
+from tests.fakes.node_twin import BUYER, NODE, NodeTwin
 
 CLAIMED_MS = 8_000
 """within one receipt interval, so that it needs no bond"""
@@ -48,7 +48,7 @@ def contest(node: NodeTwin, lease: LeaseId) -> int:
 
 
 def wishes(node: NodeTwin) -> list[TxIntent]:
-    return node.books.outbox(DOMAIN.market).pending(100)
+    return node.wishes()
 
 
 def swept(node: NodeTwin) -> list[TxIntent]:

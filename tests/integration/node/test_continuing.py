@@ -88,7 +88,7 @@ def covered(node: NodeTwin, lease: LeaseId) -> int:
 
 
 def wishes(node: NodeTwin) -> list[TxIntent]:
-    return node.books.outbox(DOMAIN.market).pending(100)
+    return node.wishes()
 
 
 def kinds(node: NodeTwin) -> list[type[Instruction]]:

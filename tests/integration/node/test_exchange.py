@@ -22,7 +22,7 @@ WHOLE = Quantities(cpu=1_000, memory=1_024, disk=1_024)
 
 
 def wishes(node: NodeTwin) -> list[TxIntent]:
-    return node.books.outbox(DOMAIN.market).pending(100)
+    return node.wishes()
 
 
 def free_cores(node: NodeTwin, offer: OfferId) -> int:
@@ -195,11 +195,13 @@ def test_a_replay_is_named_as_one_even_once_its_nonce_is_spent(node: NodeTwin) -
 def test_a_spent_nonce_and_an_old_epoch_are_lost_races(node: NodeTwin) -> None:
     order = node.order()
     node.pending += node.model.cancel_nonces(BUYER.address, order.bid.nonce // 256, 1 << order.bid.nonce)
+    node.seal()
     with pytest.raises(LostRace) as caught:
         node.exchange.submit(order, 0, node.now)
     assert caught.value.code == "nonce-used"
 
     node.pending += node.model.bump_epoch(BUYER.address)
+    node.seal()
     with pytest.raises(LostRace) as caught:
         node.exchange.submit(node.order(), 0, node.now)
     assert caught.value.code == "bid-epoch"

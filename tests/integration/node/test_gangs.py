@@ -14,7 +14,7 @@ from ledger.market.lifecycle import JobState, LeaseState
 from ledger.market.outbox import IntentState, TxIntent
 from ledger.market.resource import Quantities
 from tests.factories import a_job, an_address
-from tests.fakes.node_twin import DOMAIN, LOST_AFTER, OTHER, STAKE, NodeTwin
+from tests.fakes.node_twin import LOST_AFTER, OTHER, STAKE, NodeTwin
 
 PAIR = Quantities(cpu=2_000, memory=2_048, disk=2_048)
 """capacity for two members"""
@@ -41,7 +41,7 @@ def beat(node: NodeTwin, offers: dict[str, OfferId]) -> None:
 
 
 def wishes(node: NodeTwin) -> list[TxIntent]:
-    return node.books.outbox(DOMAIN.market).pending(100)
+    return node.wishes()
 
 
 def opened(node: NodeTwin, job: Job) -> BidId:

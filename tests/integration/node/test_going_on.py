@@ -43,7 +43,7 @@ def test_the_next_lease_is_opened_in_the_same_job(node: NodeTwin, running: Lease
     row = node.exchange.submit(longer(node, running), 0, node.now)
     assert row.job == job
     assert row.state is JobState.RUNNING
-    (wish,) = node.books.outbox(DOMAIN.market).pending(10)
+    (wish,) = node.wishes()
     assert isinstance(wish.instruction, ContinueLease)
 
     node.mine()

@@ -14,7 +14,7 @@ from ledger.market.policy import EMBEDDED
 from node.loops import Following, Sending
 from node.trading.wishing import MARGIN_SECONDS
 from tests.factories import an_address
-from tests.fakes.node_twin import BUYER, DOMAIN, GENESIS, NodeTwin
+from tests.fakes.node_twin import BUYER, GENESIS, NodeTwin
 
 
 class Blocks:
@@ -71,7 +71,7 @@ def test_plans_fail_even_while_the_chain_is_silent(node: NodeTwin) -> None:
     node.beat(node.lend())
     node.seal()
     job = node.submit(wait=600)
-    (wish,) = node.books.outbox(DOMAIN.market).pending(10)
+    (wish,) = node.wishes()
     node.settle(wish, Outcome(intent=wish.id, state=IntentState.FAILED, detail="CAPACITY"))
     with pytest.raises(Unavailable):
         Sending(node.books, SilentOutbox(), node.exchange).step(node.now)

@@ -110,5 +110,6 @@ def test_a_provider_below_the_jobs_reputation_gets_nothing(node: NodeTwin) -> No
     job = node.submit(a_job(min_reputation=701))
     assert node.lease(node.job(job).leases[0]).terms.provider == an_address("bob")
     known[an_address("ada")] = 900
+    node.exchange.clear_round(node.now)
     wanted = a_job(min_reputation=800)
     assert node.lease(node.job(node.submit(wanted)).leases[0]).terms.provider == an_address("ada")

@@ -86,6 +86,12 @@ def test_it_goes_on_where_it_was_killed_and_twice_is_once(grid: Grid, nodes: Boo
         assert money(books) == money(nodes)
 
 
+def test_a_first_block_beyond_the_chain_is_refused(grid: Grid, books_url: str) -> None:
+    with open_books(books_url) as books, pytest.raises(Rejected, match="not deployed in block") as caught:
+        rebuild(books, grid.client, 1 << 40, silent)
+    assert caught.value.code == "no-such-block"
+
+
 def test_a_nodes_own_books_are_left_alone(grid: Grid, tmp_path: Path) -> None:
     with open_books(str(tmp_path / "own.db")) as books:
         with books.transaction() as unit:

@@ -44,7 +44,7 @@ def opened(node: NodeTwin, **changes: Any) -> list[LeaseId]:
 
 
 def wishes(node: NodeTwin) -> list[TxIntent]:
-    return node.books.outbox(DOMAIN.market).pending(100)
+    return node.wishes()
 
 
 def used(node: NodeTwin, leases: list[LeaseId], milliseconds: int = 10_000) -> None:

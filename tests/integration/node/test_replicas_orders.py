@@ -15,7 +15,7 @@ from ledger.market.lifecycle import NO_QUORUM, JobState, LeaseState, Verdict
 from ledger.market.resource import Quantities
 from node.views import job_view
 from tests.factories import a_digest, a_job, an_address
-from tests.fakes.node_twin import DOMAIN, NodeTwin
+from tests.fakes.node_twin import NodeTwin
 
 NAMES = ("ada", "bob", "cai", "dee", "eve")
 SALT = a_digest("salt")
@@ -92,7 +92,7 @@ def test_anybody_can_draw_the_same_providers_again(node: NodeTwin) -> None:
 def test_the_seed_goes_on_chain_and_into_the_job_view(node: NodeTwin) -> None:
     lenders(node, *NAMES)
     job = node.submit(replicated())
-    (wish,) = node.books.outbox(DOMAIN.market).pending(10)
+    (wish,) = node.wishes()
     assert isinstance(wish.instruction, OpenGang)
     draw = node.job(job).draw
     assert draw is not None

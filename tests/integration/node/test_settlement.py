@@ -48,7 +48,7 @@ def foreign(node: NodeTwin) -> LeaseId:
 
 
 def wishes(node: NodeTwin) -> list[TxIntent]:
-    return node.books.outbox(DOMAIN.market).pending(100)
+    return node.wishes()
 
 
 def signed(

@@ -93,6 +93,17 @@ def test_nobody_else_reads_it_but_a_key_that_acts_for_the_account(server: NodeSe
     assert ask(server, key=OTHER).status_code == 200
 
 
+def test_an_invoice_is_empty_for_a_job_that_runs_and_refused_for_one_that_nobody_knows(
+    server: NodeServer,
+) -> None:
+    server.twin.beat(server.twin.lend())
+    server.twin.seal()
+    document, attempts = server.twin.signed(a_job())
+    job = server.call("POST", "/v1/bids", order_plain(document, attempts), key=BUYER).json()["job"]
+    assert ask(server, query=f"?job={job}").json()["lines"] == []
+    refused(ask(server, query=f"?job=0x{'11' * 32}"), 404, "unknown-job")
+
+
 def test_a_period_that_is_none_is_refused(server: NodeServer) -> None:
     refused(ask(server, query="?since=5&until=5"), 422, "malformed-period")
     refused(ask(server, query="?since=-1"), 422, "malformed-request")

@@ -6,7 +6,7 @@ from ledger.market.policy import EMBEDDED
 from node.trading.unstaking import LOOK_SECONDS, Unstaking
 from node.trading.wishing import MARGIN_SECONDS
 from tests.factories import an_address
-from tests.fakes.node_twin import BUYER, DOMAIN, STAKE, NodeTwin
+from tests.fakes.node_twin import BUYER, STAKE, NodeTwin
 
 PROVIDER = an_address("provider")
 
@@ -22,7 +22,7 @@ def unlock_at(node: NodeTwin) -> int:
 
 def swept(node: NodeTwin, at: int) -> list[TxIntent]:
     Unstaking(node.books).sweep(at)
-    return node.books.outbox(DOMAIN.market).pending(100)
+    return node.wishes()
 
 
 def test_a_ripe_unstake_is_finished_once(node: NodeTwin, unlock_at: int) -> None:
@@ -56,6 +56,6 @@ def test_the_stakes_are_not_read_with_every_sweep(node: NodeTwin, unlock_at: int
     unstaking, early = Unstaking(node.books), unlock_at + MARGIN_SECONDS - 1
     unstaking.sweep(early)
     unstaking.sweep(early + 1)
-    assert node.books.outbox(DOMAIN.market).pending(100) == []
+    assert node.wishes() == []
     unstaking.sweep(early + LOOK_SECONDS)
-    assert len(node.books.outbox(DOMAIN.market).pending(100)) == 1
+    assert len(node.wishes()) == 1

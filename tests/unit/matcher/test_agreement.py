@@ -1,4 +1,7 @@
-"""Agreement: whatever a clearing decides, the contract's model opens, down to the last base unit of stake."""
+"""Agreement: whatever a clearing decides, the contract's model opens, down to the last base unit of stake.
+
+What was reserved for the bids pays for it, and the leases settle to the last base unit as well.
+"""
 
 from dataclasses import replace
 
@@ -10,8 +13,10 @@ from ledger.market.calls.gangs import GangFill
 from ledger.market.calls.matching import Fill, sound_flags
 from ledger.market.events import BidSkipped, LeaseOpened, MarketEvent
 from ledger.market.identity import Address, LeaseId
-from ledger.market.model import MarketModel
+from ledger.market.model import MarketModel, Settlement
+from ledger.market.money import MILLISECONDS, escrow_for
 from ledger.market.policy import EMBEDDED
+from ledger.market.receipt import UsageReceipt
 from matcher.book import BidPlaced, Book, OfferListed, StakeChanged
 from matcher.clearing import Match, clear
 from matcher.eligibility import faulty_terms
@@ -47,9 +52,14 @@ def model_of(offers: list[OfferOrder], bids: list[BidOrder], stakes: dict[Addres
         if stakes[provider] and not model.state.stakes.get(provider):
             model.deposit(provider, stakes[provider])
             model.stake(provider, stakes[provider])
-    for buyer in {order.bid.buyer for order in bids}:
-        model.deposit(buyer, 1 << 80)
+    for order in bids:
+        model.deposit(order.bid.buyer, reserved(order))
     return model
+
+
+def reserved(order: BidOrder) -> int:
+    """Base units that the exchange sets aside for a waiting order."""
+    return order.members * escrow_for(order.bid.limit_rate, order.bid.duration)
 
 
 def opened_by(
@@ -69,7 +79,9 @@ def fill_of(offer: OfferOrder, order: BidOrder, rate: int) -> Fill:
 
 
 @given(offers=offer_lists, bids=bid_lists, amounts=stake_lists)
-def test_every_match_opens(offers: list[OfferOrder], bids: list[BidOrder], amounts: list[int]) -> None:
+def test_every_match_opens_and_its_money_balances(
+    offers: list[OfferOrder], bids: list[BidOrder], amounts: list[int]
+) -> None:
     offers = [
         replace(
             order,
@@ -93,10 +105,33 @@ def test_every_match_opens(offers: list[OfferOrder], bids: list[BidOrder], amoun
         stake_bps=10_000,
     )
     model, by_bid = model_of(offers, bids, stakes), {order.id: order for order in bids}
+    held, escrowed = model.state.held(), 0
     for match in clear(book, NOW).matches:
-        events = opened_by(model, match, by_bid[match.bid], offers)
+        order = by_bid[match.bid]
+        events = opened_by(model, match, order, offers)
         assert not any(isinstance(event, BidSkipped) for event in events)
-        assert sum(isinstance(event, LeaseOpened) for event in events) == by_bid[match.bid].members
+        assert sum(isinstance(event, LeaseOpened) for event in events) == order.members
+        escrowed += sum(escrow_for(member.rate, order.bid.duration) for member in match.members)
+    assert (model.state.held(), model.state.escrowed()) == (held, escrowed)
+    assert_settled(model, escrowed)
+
+
+def assert_settled(model: MarketModel, escrowed: int) -> None:
+    """Every lease but those that wait for a jury runs its whole time: what their buyers pay is what providers
+    and the matcher get, and nothing is left over or made up."""
+    state = model.state
+    held, had = state.held(), sum(state.balances.values())
+    for lease in [lease for lease in state.leases.values() if not lease.undecided]:
+        receipt = UsageReceipt(
+            lease=model.lease_id(lease.terms),
+            milliseconds=lease.terms.duration * MILLISECONDS,
+            evidence=a_digest("evidence"),
+            last=True,
+        )
+        model.settle(Settlement(terms=lease.terms, receipt=receipt, authentic=True), NOW + HOUR)
+    gained = sum(state.balances.values()) + sum(state.unpaid_fees.values()) - had
+    assert (gained, state.held()) == (escrowed - state.escrowed(), held)
+    assert all(lease.undecided for lease in state.leases.values())
 
 
 @given(members=st.integers(1, 32), flags=st.integers(0, 255))

@@ -19,9 +19,10 @@ from ledger.market.traits import Traits
 from matcher.book import Book, OfferListed, StakeChanged
 from matcher.eligibility import conditions, eligible, faulty_terms
 from matcher.orders import BidOrder, OfferOrder
-from matcher.pricing import ask_rates, executed_rate
+from matcher.pricing import ask_rates
 from tests import strategies as some
 from tests.factories import NOW, PROCESSORS, a_bid, a_digest, an_address, bid_order, offer_order
+from tests.fakes.waiting_market import ask_rate
 
 WANT = a_bid().want
 DEMAND = a_bid().traits
@@ -39,7 +40,6 @@ LANES = [
     ("cpu", "cpu"),
     ("memory", "memory"),
     ("disk", "disk"),
-    ("gpu", "gpu"),
     ("gpu_memory", "gpu_memory_total"),
     ("network", "network"),
 ]
@@ -50,6 +50,12 @@ def test_a_lane_is_met_to_its_last_unit_and_not_beyond(lane: str, dimension: str
     offer = offer_order(capacity=Quantities(**{lane: 500}), ask=Quantities())
     assert failing(offer, bid_order(want=Quantities(**{lane: 500}))) == set()
     assert failing(offer, bid_order(want=Quantities(**{lane: 501}))) == {dimension}
+
+
+def test_the_gpu_lane_is_met_to_its_last_unit_and_on_a_device() -> None:
+    offer = offer_order(capacity=Quantities(gpu=500), ask=Quantities())
+    assert failing(offer, bid_order(want=Quantities(gpu=500))) == set()
+    assert failing(offer, bid_order(want=Quantities(gpu=501))) == {"gpu", "devices"}
 
 
 TRAITS = [
@@ -114,7 +120,7 @@ def test_nobody_buys_from_itself() -> None:
 
 
 def test_the_limit_may_be_the_ask_and_nothing_below() -> None:
-    rate = executed_rate(offer_order(), bid_order())
+    rate = ask_rate(offer_order(), bid_order())
     assert rate == 1_102_400
     assert failing(offer_order(), bid_order(limit_rate=rate)) == set()
     assert failing(offer_order(), bid_order(limit_rate=rate - 1)) == {"price"}
@@ -163,7 +169,7 @@ def test_a_reputation_at_the_floor_is_served_and_one_below_it_is_not() -> None:
 
 
 def test_a_stake_that_covers_the_lock_to_the_last_unit_is_enough_and_a_unit_less_is_not() -> None:
-    escrow = escrow_for(executed_rate(offer_order(), bid_order()), 600)
+    escrow = escrow_for(ask_rate(offer_order(), bid_order()), 600)
     lock = replace(EMBEDDED, stake_bps=2_500).lock_for(escrow)
     assert lock == 46
     assert failing(offer_order(), bid_order(), stake=lock, stake_bps=2_500) == set()
@@ -187,7 +193,7 @@ def test_stake_is_compared_as_the_contract_does_at_any_size(
         capacity=Quantities(cpu=lanes, memory=lanes), ask=Quantities(cpu=ask, memory=lanes - ask)
     )
     bid = bid_order(want=Quantities(cpu=cpu, memory=memory), duration=duration)
-    lock = replace(EMBEDDED, stake_bps=stake_bps).lock_for(escrow_for(executed_rate(offer, bid), duration))
+    lock = replace(EMBEDDED, stake_bps=stake_bps).lock_for(escrow_for(ask_rate(offer, bid), duration))
     stake = max(0, lock + near)
     assert ("stake" in failing(offer, bid, stake=stake, stake_bps=stake_bps)) is (stake < lock)
 
@@ -212,11 +218,11 @@ def test_terms_that_the_contract_skips_fit_no_offer(changes: dict[str, Any]) -> 
 
 def test_a_rate_beyond_64_bits_is_compared_exactly() -> None:
     most = (1 << 31) - 1
-    full = Quantities(cpu=most, memory=most, disk=most, gpu=most, gpu_memory=most, network=most)
+    full = Quantities(cpu=most, memory=most, disk=most, gpu_memory=most, network=most)
     offer = offer_order(capacity=full, ask=full)
-    assert executed_rate(offer, bid_order(want=full)) == 6 * most * most > 1 << 64
-    assert failing(offer, bid_order(want=full, limit_rate=6 * most * most)) == set()
-    assert failing(offer, bid_order(want=full, limit_rate=6 * most * most - 1)) == {"price"}
+    assert ask_rate(offer, bid_order(want=full)) == 5 * most * most > 1 << 64
+    assert failing(offer, bid_order(want=full, limit_rate=5 * most * most)) == set()
+    assert failing(offer, bid_order(want=full, limit_rate=5 * most * most - 1)) == {"price"}
 
 
 def lease_id(terms: LeaseTerms) -> LeaseId:
@@ -251,7 +257,7 @@ def verdict(offer: OfferOrder, bid: BidOrder) -> SkipReason:
         offer=offer.offer,
         bid_id=bid.id,
         bid=bid.bid,
-        rate=executed_rate(offer, bid),
+        rate=ask_rate(offer, bid),
         authentic=True,
     )
     return model.check_fill(an_address("node"), fill, NOW)

@@ -4,20 +4,30 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.market.bid import AGREE_SHIFT, DISTINCT, REPLICAS
+from ledger.market.moments import moment
 from ledger.market.money import escrow_for
 from ledger.market.resource import Quantities
 from ledger.market.traits import FEATURES, REGIONS
-from matcher.book import BidPlaced, Book, CapacityTaken, OfferListed, StakeChanged
+from matcher.book import BidPlaced, Book, CapacityFreed, CapacityTaken, OfferListed, StakeChanged
 from matcher.clearing import clear
-from matcher.explanation import Exclusion, Explanation, Quote, explain
+from matcher.explanation import (
+    NAMED,
+    SHOWN,
+    Exclusion,
+    Explanation,
+    Quote,
+    eligible_offers,
+    explain,
+)
 from matcher.orders import BidOrder, OfferOrder
-from matcher.pricing import executed_rate
+from matcher.remedy.waiting import Ending
 from tests import strategies as some
 from tests.factories import NOW, a_bid, an_address, bid_order, offer_order
+from tests.fakes.waiting_market import ask_rate
 
 offer_lists = st.lists(some.offer_orders, max_size=5, unique_by=lambda order: order.id)
 gang_orders = st.builds(
@@ -81,8 +91,8 @@ LINES = [
     ({"traits": replace(DEMAND, capability=3)}, "capability: wants at least 3, has 0"),
     ({"traits": replace(DEMAND, model=0xAB)}, "model: wants model tag 0x000000ab, has 0x00000000"),
     ({"duration": 30_000}, "duration: wants 30000 s, lends 1 to 28800 s"),
-    ({"valid_until": NOW - 1}, f"validity: the bid was valid until {NOW - 1}, it is {NOW}"),
-    ({"start_by": NOW - 1}, f"validity: the bid had to start by {NOW - 1}, it is {NOW}"),
+    ({"valid_until": NOW - 1}, f"validity: the bid was valid until {moment(NOW - 1)}, it is {moment(NOW)}"),
+    ({"start_by": NOW - 1}, f"validity: the bid had to start by {moment(NOW - 1)}, it is {moment(NOW)}"),
     ({"deny": ("lab/*",)}, "domain: lab/berlin is denied"),
     ({"allow": ("club/*",)}, "domain: lab/berlin is not among the allowed"),
     ({"provider": an_address("x")}, f"provider: the bid names 0x{an_address('x').hex()} alone"),
@@ -107,7 +117,8 @@ def test_each_dimension_says_what_fails_in_figures(changes: dict[str, Any], line
     book.apply(CapacityTaken(offer=order.id, want=Quantities(memory=512)))
     told = explain(bid_order(**changes), book)
     name = line.split(":")[0]
-    assert told.excluded == (Exclusion(offer=order.id, dimensions=(name,), detail=(line,)),)
+    (excluded,) = told.excluded
+    assert excluded == Exclusion(offer=order.id, rate=excluded.rate, dimensions=(name,), detail=(line,))
 
 
 def test_a_reputation_below_the_floor_is_told_in_figures() -> None:
@@ -154,12 +165,30 @@ def test_a_gang_would_match_at_the_price_of_its_dearest_member() -> None:
     assert explain(bid_order(members=6, limit_rate=2_000_000), listed(near, far)).would_match_at is None
 
 
+def test_a_gang_in_one_domain_would_match_at_the_price_of_the_cheapest_domain() -> None:
+    asks = (
+        ("ada", 2_000, "lab/a"),
+        ("bob", 9_000, "lab/a"),
+        ("cai", 5_500, "lab/b"),
+        ("dan", 5_500, "lab/b"),
+    )
+    offers = [
+        offer_order(name, capacity=WANT, ask=Quantities(cpu=ask), domain=domain) for name, ask, domain in asks
+    ]
+    gang = replace(bid_order(members=2, limit_rate=1_000_000), same_domain=True)
+    assert explain(gang, listed(*offers)).would_match_at == 5_500_000
+    assert explain(gang, listed(*offers[:2])).would_match_at == 9_000_000
+    assert explain(gang, listed(*offers[::2])).would_match_at is None
+
+
 def test_an_offer_that_ends_too_early_says_when() -> None:
     told = explain(bid_order(), listed(offer_order(valid_until=NOW + 60)))
-    line = f"validity: the lease could last until {NOW + 600}, the offer ends at {NOW + 60}"
+    ends, until = moment(NOW + 600), moment(NOW + 60)
+    line = f"validity: the lease could last until {ends}, the offer ends at {until}"
     assert told.excluded[0].detail == (line,)
 
 
+@settings(deadline=None)
 @given(offers=offer_lists, bid=gang_orders)
 def test_a_bid_alone_gets_what_was_quoted_or_nothing(offers: list[OfferOrder], bid: BidOrder) -> None:
     book = listed(*offers)
@@ -175,6 +204,7 @@ def test_a_bid_alone_gets_what_was_quoted_or_nothing(offers: list[OfferOrder], b
     assert told_of == {order.id for order in offers}
 
 
+@settings(deadline=None)
 @given(offers=offer_lists, bid=gang_orders)
 def test_the_stated_price_is_enough_and_a_unit_less_is_not(offers: list[OfferOrder], bid: BidOrder) -> None:
     book = listed(*offers)
@@ -188,12 +218,59 @@ def test_the_stated_price_is_enough_and_a_unit_less_is_not(offers: list[OfferOrd
     assert explain(bid, book) == told
 
 
+@settings(deadline=None)
 @given(offers=offer_lists, bid=gang_orders)
 def test_without_a_stated_price_no_price_would_do(offers: list[OfferOrder], bid: BidOrder) -> None:
     book = listed(*offers)
     told = explain(bid, book)
     if told.eligible or told.would_match_at is not None:
         return
-    for rate in {executed_rate(offer, bid) for offer in offers}:
+    for rate in {ask_rate(offer, bid) for offer in offers}:
         raised = replace(bid, bid=replace(bid.bid, limit_rate=max(rate, bid.bid.limit_rate)))
         assert explain(raised, book).eligible == ()
+
+
+def test_of_many_offers_the_nearest_are_listed_and_all_are_counted() -> None:
+    book = listed(
+        *(offer_order(str(number), ask=Quantities(cpu=6_000 + number)) for number in range(SHOWN + 9))
+    )
+    told = explain(bid_order(), book)
+    assert (len(told.excluded), told.excluded_count) == (SHOWN, SHOWN + 9)
+    (obstacle,) = told.obstacles
+    assert (obstacle.dimension, obstacle.excluded, obstacle.alone) == ("price", SHOWN + 9, SHOWN + 9)
+    assert obstacle.named == tuple(offer_order(str(number)).id for number in range(NAMED))
+    served = explain(bid_order(limit_rate=1 << 40), book)
+    assert (len(served.eligible), served.eligible_count, served.obstacles) == (SHOWN, SHOWN + 9, ())
+    assert len(eligible_offers(bid_order(limit_rate=1 << 40), book)) == SHOWN + 9
+
+
+def test_what_fails_on_several_dimensions_is_counted_under_each() -> None:
+    far = offer_order("far", domain="club/oslo", ask=Quantities(cpu=9_000))
+    told = explain(bid_order(allow=("lab/*",)), listed(far, offer_order("dear", ask=Quantities(cpu=9_000))))
+    assert [(one.dimension, one.excluded, one.alone) for one in told.obstacles] == [
+        ("price", 2, 1),
+        ("domain", 1, 0),
+    ]
+
+
+def test_where_leases_are_known_to_end_waiting_is_a_change() -> None:
+    offer = offer_order(capacity=WANT)
+    book = listed(offer)
+    book.apply(CapacityTaken(offer=offer.id, want=WANT))
+    ending = Ending(offer=offer.id, provider=offer.offer.provider, at=NOW + 60, want=WANT)
+    told = explain(bid_order(), book, [replace(ending, at=NOW + 90), ending])
+    assert told.remedy is not None
+    assert [(one.demand, one.after, one.cost) for one in told.remedy.changes] == [("wait", NOW + 60, 1_000)]
+    book.apply(CapacityFreed(offer=offer.id, want=WANT))
+    book.apply(BidPlaced(order=told.remedy.order))
+    assert clear(book, told.remedy.at).matches
+    assert explain(bid_order(limit_rate=1), listed(offer), [ending]).would_match_at == 1_102_400
+
+
+def test_no_lease_that_ends_helps_a_bid_that_wants_more_than_there_is() -> None:
+    offer = offer_order(capacity=WANT)
+    book = listed(offer)
+    book.apply(CapacityTaken(offer=offer.id, want=WANT))
+    ending = Ending(offer=offer.id, provider=offer.offer.provider, at=NOW + 60, want=WANT)
+    told = explain(bid_order(want=WANT.with_lanes(cpu=9_000)), book, [ending])
+    assert told.remedies == ()

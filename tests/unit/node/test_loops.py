@@ -1,6 +1,8 @@
 import threading
 from collections.abc import Callable, Iterator
 
+import pytest
+
 from ledger.market.errors import Unavailable
 from node.loops import Loop
 
@@ -66,3 +68,21 @@ def test_a_loop_is_woken_and_stopped_out_of_a_long_pause() -> None:
 
 def test_a_loop_that_never_started_can_be_stopped() -> None:
     Loop("loop", lambda: False, PAUSE).stop()
+
+
+def test_what_is_unavailable_is_raised_until_a_step_succeeds() -> None:
+    loop = run([Unavailable("away", "It is away.", "Wait."), True])
+    loop.check_available()
+    failed = threading.Event()
+
+    def step() -> bool:
+        failed.set()
+        raise Unavailable("away", "It is away.", "Wait.", since=3)
+
+    loop = Loop("loop", step, PAUSE)
+    loop.start()
+    assert failed.wait(10)
+    loop.stop()
+    with pytest.raises(Unavailable) as caught:
+        loop.check_available()
+    assert (caught.value.code, caught.value.facts) == ("away", {"since": 3})

@@ -106,6 +106,21 @@ def test_stop_lets_a_job_finish_and_kill_does_not(runtime: DockerRuntime, spec: 
     runtime.stop(rude.lease, 1)
 
 
+def test_a_warned_job_may_run_on_and_is_not_waited_for(runtime: DockerRuntime, spec: Spec) -> None:
+    job = spec("trap 'echo saving; trap - TERM' TERM; echo up; while :; do sleep 0.05; done")
+    runtime.create(job)
+    runtime.start(job.lease)
+    log = runtime.logs(job.lease, follow=True)
+    assert next(log).data == b"up\n"
+    runtime.warn(job.lease)
+    assert next(log).data == b"saving\n"
+    state = runtime.inspect(job.lease)
+    assert state is not None
+    assert state.phase is Phase.RUNNING
+    runtime.kill(job.lease)
+    runtime.warn(job.lease)
+
+
 def test_waiting_gives_up_at_its_time_limit(runtime: DockerRuntime, spec: Spec) -> None:
     job = spec("sleep 60")
     runtime.create(job)

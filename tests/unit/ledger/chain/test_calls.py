@@ -34,6 +34,7 @@ from ledger.market.delegation import Delegation, Role
 from ledger.market.errors import Rejected
 from ledger.market.identity import BidId, LeaseId, OfferId
 from ledger.market.instructions import (
+    AnchorEpoch,
     CancelOffer,
     CloseLease,
     CommitResult,
@@ -148,6 +149,7 @@ SINGLE: list[tuple[Instruction, str]] = [
     (ContestClaim(lease=LEASE, terms=some_terms()), "contest"),
     (FinalizeClaim(lease=LEASE, terms=some_terms()), "finalize"),
     (FinishUnstake(account=an_address("staker")), "finishUnstake"),
+    (AnchorEpoch(root=a_digest("epoch")), "matchBids"),
     (a_permit(), "depositWithPermit"),
     (a_withdrawal(), "withdrawSigned"),
     (CommitResult(lease=LEASE, terms=some_terms(), commitment=a_digest("commitment")), "commit"),
@@ -260,6 +262,15 @@ def test_a_batch_of_matches_carries_each_offer_once() -> None:
     assert root == a_digest("root")
 
 
+def test_matches_carry_the_newest_of_their_epochs_roots() -> None:
+    anchors = [AnchorEpoch(root=a_digest("first")), AnchorEpoch(root=a_digest("second"))]
+    name, (_, fills, root) = read(market_call(MARKET_AT, [an_opening("a", 1), *anchors]))
+    assert (name, len(fills), root) == ("matchBids", 1, a_digest("second"))
+    assert read(market_call(MARKET_AT, anchors)) == ("matchBids", ((), (), a_digest("second")))
+    full = market_call(MARKET_AT, [*[an_opening()] * MAX_ITEMS, *anchors])
+    assert full.gas < GAS_CAP
+
+
 def test_a_batch_of_receipts_and_of_closes_keeps_its_order() -> None:
     name, (items,) = read(market_call(MARKET_AT, [a_settlement(5), a_settlement(9)]))
     assert (name, [item[1] for item in items]) == ("settleMany", [5, 9])
@@ -284,8 +295,9 @@ def test_a_full_batch_fits_one_transaction(kind: Instruction) -> None:
         [a_close()] * (MAX_ITEMS + 1),
         [a_gang("a", "b")] * 2,
         [TerminateLease(lease=LEASE, terms=some_terms())] * 2,
+        [a_gang("a", "b"), AnchorEpoch(root=a_digest("epoch"))],
     ],
-    ids=["empty", "mixed", "too many", "two gangs", "two terminations"],
+    ids=["empty", "mixed", "too many", "two gangs", "two terminations", "a gang with a root"],
 )
 def test_what_fits_no_call_is_refused(batch: list[Instruction]) -> None:
     with pytest.raises(Rejected) as refusal:

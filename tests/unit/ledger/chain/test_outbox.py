@@ -27,6 +27,7 @@ from tests.fakes.chain_wishes import (
     a_release,
     a_reveal,
     a_settlement,
+    an_anchor,
     an_opening,
 )
 from tests.fakes.outbox_chain import GWEI, POINTS, Scene
@@ -56,6 +57,20 @@ def test_wishes_of_a_kind_share_a_transaction_and_others_do_not(scene: Scene) ->
     scene.step()
     assert [attempt.intents for attempt in scene.store.recorded] == [(1, 3), (2, 4)]
     assert [attempt.nonce for attempt in scene.store.recorded] == [0, 1]
+
+
+def test_epochs_roots_go_with_the_matches_and_behind_gangs(scene: Scene) -> None:
+    scene.store.wish(an_anchor(1), an_opening(2), a_gang(3), an_anchor(4), a_registration(5))
+    scene.step()
+    assert [attempt.intents for attempt in scene.store.recorded] == [(2, 1, 4), (3,), (5,)]
+    scene.finish()
+    assert set(scene.store.states()) == {DONE}
+
+
+def test_many_matches_take_several_calls_and_the_roots_go_with_the_first(scene: Scene) -> None:
+    scene.store.wish(*map(an_opening, range(MAX_ITEMS + 1)), an_anchor(1))
+    scene.step()
+    assert [len(attempt.intents) for attempt in scene.store.recorded] == [MAX_ITEMS + 1, 1]
 
 
 def test_gangs_are_called_one_by_one(scene: Scene) -> None:

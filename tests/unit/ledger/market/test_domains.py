@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 
-from ledger.market.domains import check_domain, check_pattern, permits
+from ledger.market.domains import Preference, check_domain, check_pattern, permits, preferred
 from ledger.market.errors import Rejected
 from tests import strategies as some
 
@@ -44,3 +44,14 @@ def test_a_denial_wins_over_every_allowance(domain: str, allow: str, deny: str) 
     assert not permits(domain, (allow, domain), (deny, domain))
     assert not permits(domain, (allow, "*"), ("*",))
     assert permits(domain, (allow, domain), ())
+
+
+def test_the_largest_bonus_of_those_that_name_a_domain_counts() -> None:
+    prefer = (Preference(pattern="lab/*", bonus=250), Preference(pattern="lab/berlin", bonus=1_000))
+    assert [preferred(domain, prefer) for domain in ("lab/berlin", "lab/paris", "club/x")] == [1_000, 250, 0]
+
+
+@pytest.mark.parametrize(("pattern", "bonus"), [("LAB", 1), ("lab/*", 0), ("lab/*", 10_001), ("lab/*", -1)])
+def test_a_preference_names_a_pattern_and_basis_points(pattern: str, bonus: int) -> None:
+    with pytest.raises(Rejected):
+        Preference(pattern=pattern, bonus=bonus)

@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.market.facts import JobPhase
-from ledger.market.identity import LeaseId
+from ledger.market.facts import JobPhase, LeaseYields
+from ledger.market.identity import BidId, LeaseId
 from ledger.market.lease import ClosedBecause
 from ledger.market.lifecycle import (
     CANCELLED_BY_BUYER,
     NO_QUORUM,
+    PREEMPTED,
     WAIT_OVER,
+    YIELDING,
     JobCourse,
     JobStanding,
     JobState,
@@ -24,7 +26,7 @@ from ledger.market.lifecycle import (
     standing,
 )
 from ledger.market.reasons import SkipReason
-from tests.factories import a_digest, an_address
+from tests.factories import NOW, a_digest, an_address
 
 A, B = an_address("provider a"), an_address("provider b")
 
@@ -96,6 +98,50 @@ def test_a_job_with_attempts_left_rests_again_without_that_provider(ended: dict[
 
 def test_a_job_without_attempts_left_does_not_rest_again() -> None:
     assert state_of(a_course(phase=JobPhase.REFUSED, closed=ClosedBecause.RELEASED)) is JobState.REFUSED
+
+
+YIELDS = LeaseYields(lease=LeaseId(a_digest("lease")), by=BidId(a_digest("higher")), at=NOW, until=NOW + 60)
+GAVE_WAY: dict[str, Any] = {"yields": YIELDS, "phase": JobPhase.FAILED, "code": PREEMPTED}
+
+
+def test_a_job_that_is_told_to_yield_says_so_while_it_runs() -> None:
+    now = standing(JobCourse(attempts=1, leases=(a_course(phase=JobPhase.RUNNING, yields=YIELDS),)))
+    assert (now.state, now.code) == (JobState.RUNNING, YIELDING)
+    assert now.cause.endswith("told to end at 2027-01-15 08:00:00 UTC, with 60 s of notice.")
+
+
+def test_a_job_that_yielded_was_preempted_and_another_attempt_may_go_to_the_same_provider() -> None:
+    gone = a_course(**GAVE_WAY, closed=ClosedBecause.LAST_RECEIPT)
+    now = standing(JobCourse(attempts=1, leases=(gone,)))
+    assert (now.state, now.code, now.state.final) == (JobState.PREEMPTED, PREEMPTED, True)
+    again = standing(JobCourse(attempts=2, leases=(gone,)))
+    assert (again.state, again.code, again.next_attempt) == (JobState.RESTING, PREEMPTED, 1)
+    assert again.excluded == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({"yields": None}, JobState.FAILED),
+        ({"code": "exit-code"}, JobState.FAILED),
+        ({"phase": JobPhase.SUCCEEDED, "code": ""}, JobState.SUCCEEDED),
+        ({"phase": JobPhase.LOST}, JobState.LOST),
+    ],
+    ids=["nobody told it to", "it had failed before", "it had succeeded before", "it was lost"],
+)
+def test_only_a_job_that_was_told_and_gave_way_was_preempted(
+    changes: dict[str, Any], state: JobState
+) -> None:
+    assert state_of(a_course(**(GAVE_WAY | changes), closed=ClosedBecause.LAST_RECEIPT)) is state
+
+
+def test_a_gang_of_which_a_member_yielded_was_preempted_whatever_its_peers_say() -> None:
+    closed = {"closed": ClosedBecause.LAST_RECEIPT}
+    members = [
+        a_course(lease=LeaseId(a_digest(f"member {number}")), member=number, **closed, **said)
+        for number, said in enumerate(({"phase": JobPhase.FAILED, "code": "exit-code"}, GAVE_WAY))
+    ]
+    assert state_of(*members) is JobState.PREEMPTED
 
 
 def test_a_failed_job_is_not_retried() -> None:

@@ -14,7 +14,7 @@ from ledger.chain.signatures import recover
 from ledger.chain.typed_data import Domain, bid_id, keccak, lease_id, offer_id, receipt_digest
 from ledger.market.errors import Rejected, Unavailable
 from ledger.market.identity import Address, Digest, LeaseId, OfferId, text
-from ledger.market.job import Gang, Image, Job
+from ledger.market.job import Accelerators, DataPlace, Gang, Image, Job, Providers, Times
 from ledger.market.lease import LeaseTerms
 from ledger.market.offer import Offer
 from ledger.market.offer_document import OfferDocument
@@ -79,7 +79,7 @@ class Grid:
         )
         self.offer_id = offer_id(DOMAIN, self.offer)
         parties = Parties(buyer=KEY.address, signer=self.signer, matcher=NODE, epoch=0)
-        self.bid = bid_for(self.job, document_hash(self.job.to_plain()), parties, 5, START, 0)
+        self.bid = bid_for(self.job, document_hash(self.job.to_plain()), parties, 5, START - 10, 0)
         self.terms = LeaseTerms(
             offer=OfferId(self.offer_id),
             bid=bid_id(DOMAIN, self.bid),
@@ -167,11 +167,36 @@ def test_the_same_report_is_agreed_to_once() -> None:
 @pytest.mark.parametrize(
     "grid",
     [
+        Grid(job=replace(JOB, providers=Providers(allow=(PROVIDER,)))),
+        Grid(job=replace(JOB, times=Times(deadline=START + 600))),
+        Grid(job=replace(JOB, accelerators=Accelerators(vendor="nvidia"))),
+    ],
+    ids=["a provider allowed", "an end before the deadline", "any model"],
+)
+def test_a_lease_that_keeps_its_document_is_agreed_to(grid: Grid) -> None:
+    assert len(grid.cosigner(at=START + 10).step(grid.shown())) == 1
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
         Grid(claimed={"milliseconds": 26_000}),
         Grid(terms_change={"rate": 20_000}),
         Grid(place="rival/paris"),
+        Grid(job=replace(JOB, providers=Providers(deny=(PROVIDER,)))),
+        Grid(job=replace(JOB, data=DataPlace(region="eu-west", max_latency=9))),
+        Grid(job=replace(JOB, times=Times(deadline=START + 599))),
+        Grid(job=replace(JOB, accelerators=Accelerators(models=("a", "b")))),
     ],
-    ids=["more than passed", "other terms", "a domain not permitted"],
+    ids=[
+        "more than passed",
+        "other terms",
+        "a domain not permitted",
+        "a provider denied",
+        "data too far away",
+        "an end past the deadline",
+        "another model",
+    ],
 )
 def test_what_does_not_hold_is_refused_and_not_signed(grid: Grid) -> None:
     with pytest.raises(Rejected):

@@ -69,3 +69,36 @@ def test_a_clock_set_back_keeps_nobody_alive_for_ever() -> None:
     assert agents.live_offers(NOW + 10) == {(PROVIDER, OFFER)}
     assert agents.live_offers(NOW + 11) == set()
     assert agents.lost(PROVIDER, NOW + 31, since=0)
+
+
+def test_who_moved_is_told_once() -> None:
+    agents = presence()
+    agents.beat(PROVIDER, beat())
+    assert agents.moved(NOW) == {PROVIDER: {OFFER}}
+    assert agents.moved(NOW) == {}
+    agents.beat(PROVIDER, beat(NOW + 1))
+    assert agents.moved(NOW + 1) == {}
+
+
+def test_one_that_fell_silent_moved_without_a_word() -> None:
+    agents = presence()
+    agents.beat(PROVIDER, beat())
+    agents.moved(NOW)
+    assert agents.moved(NOW + 10) == {}
+    assert agents.moved(NOW + 11) == {PROVIDER: frozenset()}
+
+
+def test_after_a_clock_that_went_back_everybody_may_have_moved() -> None:
+    agents = presence()
+    agents.beat(PROVIDER, beat())
+    agents.moved(NOW + 11)
+    assert agents.moved(NOW + 5) == {PROVIDER: {OFFER}}
+    assert agents.moved(NOW + 11) == {PROVIDER: frozenset()}
+
+
+def test_an_asker_that_forgot_is_told_all_again() -> None:
+    agents = presence()
+    agents.beat(PROVIDER, beat())
+    agents.moved(NOW)
+    agents.all_moved()
+    assert agents.moved(NOW) == {PROVIDER: {OFFER}}

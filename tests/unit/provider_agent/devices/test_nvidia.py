@@ -6,6 +6,7 @@ import pynvml
 import pytest
 
 from provider_agent.devices.nvidia import (
+    MigInstance,
     NvidiaAbsent,
     NvidiaDevice,
     NvidiaPresent,
@@ -20,7 +21,7 @@ import pynvml
 from provider_agent.devices.nvidia import discover_nvidia
 print(repr(discover_nvidia(pynvml)))
 """
-NAMES = {"NvidiaAbsent": NvidiaAbsent, "NvidiaDevice": NvidiaDevice, "NvidiaPresent": NvidiaPresent}
+NAMES = {kind.__name__: kind for kind in (MigInstance, NvidiaAbsent, NvidiaDevice, NvidiaPresent)}
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,17 @@ def test_a_sliced_device_says_so(library: Path) -> None:
     found = _discover(library, DEVICES=2, MIG=1)
     assert isinstance(found, NvidiaPresent)
     assert [device.mig_enabled for device in found.devices] == [False, True]
+
+
+def test_a_sliced_device_names_the_instances_that_have_their_memory_to_themselves(library: Path) -> None:
+    found = _discover(library, DEVICES=2, MIG=1)
+    assert isinstance(found, NvidiaPresent)
+    whole, sliced = found.devices
+    assert whole.instances == ()
+    first = MigInstance(uuid="MIG-00000000-0000-0000-0000-000000000000", profile="1g.3gb", memory_mib=2_944)
+    third = MigInstance(uuid="MIG-00000000-0000-0000-0000-000000000002", profile="3g.12gb", memory_mib=11_968)
+    assert sliced.instances == (first, third)
+    assert first.cdi_name == f"nvidia.com/gpu={first.uuid}"
 
 
 def test_a_driver_without_devices_is_present(library: Path) -> None:

@@ -2,11 +2,13 @@ from dataclasses import replace
 
 import pytest
 
+from ledger.market.errors import Rejected
 from ledger.market.offer import Offer
+from ledger.market.offer_document import OfferDocument, OfferedDevices
 from ledger.market.resource import Quantities
 from provider_agent.devices.host import HostResources, Processor
 from provider_agent.devices.inventory import Inventory
-from provider_agent.devices.nvidia import NvidiaAbsent, NvidiaDevice, NvidiaPresent
+from provider_agent.devices.nvidia import MigInstance, NvidiaAbsent, NvidiaDevice, NvidiaPresent
 from provider_agent.offers.offering import Host, Stamp, document_of, loan_of, offer_of, still_true
 from provider_agent.settings import ProviderSettings, settings_from_plain
 from tests.factories import NOW, an_address
@@ -26,9 +28,10 @@ def a_host(*, cdi: bool = True, present: bool = False) -> Host:
     return Host(inventory=Inventory(host=RESOURCES, nvidia=nvidia), cdi=cdi, hard_disk=True)
 
 
-def some_settings() -> ProviderSettings:
+def some_settings(**extra: object) -> ProviderSettings:
     return settings_from_plain(
-        {
+        extra
+        | {
             "name": "bench",
             "domain": "lab/berlin",
             "region": "local",
@@ -78,3 +81,43 @@ HALF = STANDING.capacity.with_lanes(disk=STANDING.capacity.disk * 2 // 3)
 )
 def test_an_offer_stands_while_it_is_true(wanted: Offer, fixed: bool, at: int, true: bool) -> None:
     assert still_true(STANDING, wanted, disk_is_fixed=fixed, at=at) is true
+
+
+def document(host: Host, **extra: object) -> OfferDocument:
+    settings = some_settings(**extra)
+    return document_of(host, loan_of(host, settings, 6), settings)
+
+
+def test_the_document_says_what_kind_of_devices_is_lent() -> None:
+    assert document(a_host()).accelerators is None
+    lent = document(a_host(present=True)).accelerators
+    assert lent == OfferedDevices(vendor="nvidia", model="A GPU", count=1, memory=80_000)
+
+
+def test_instances_are_lent_by_their_profile_where_they_are_the_most() -> None:
+    small = [MigInstance(uuid=f"MIG-{n}", profile="1g.10gb", memory_mib=9_984) for n in range(2)]
+    sliced = replace(GPU, uuid="GPU-2", mig_enabled=True, instances=tuple(small))
+    nvidia = NvidiaPresent(driver="1", devices=(GPU, sliced))
+    host = replace(a_host(), inventory=Inventory(host=RESOURCES, nvidia=nvidia))
+    lent = document(host).accelerators
+    assert lent == OfferedDevices(vendor="nvidia", model="A GPU", count=2, memory=9_984, profile="1g.10gb")
+    assert document(host).devices[1] == "A GPU MIG 1g.10gb, 9984 MiB"
+    offer = made(host)
+    assert (offer.capacity.gpu, offer.capacity.gpu_memory) == (2_000, 19_968)
+    assert loan_of(host, some_settings(), 6).devices[0].name == "nvidia.com/gpu=MIG-0"
+
+
+def test_figures_that_the_owner_vouches_for_are_claims() -> None:
+    host = a_host(present=True)
+    found = document(host, capability={"fp64": 30_000, "bf16": 900_000}, latency={"eu-west": 12})
+    assert found.accelerators is not None
+    assert found.accelerators.capability == (("bf16", 900_000), ("fp64", 30_000))
+    assert (found.accelerators.source, found.latency) == ("claimed", (("eu-west", 12),))
+
+
+@pytest.mark.parametrize(
+    "extra", [{"capability": {"fp12": 1}}, {"capability": {"bf16": -1}}, {"latency": {"mars": 1}}]
+)
+def test_a_figure_that_nobody_could_read_is_refused(extra: dict[str, object]) -> None:
+    with pytest.raises(Rejected):
+        some_settings(**extra)

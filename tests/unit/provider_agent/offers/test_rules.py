@@ -4,21 +4,28 @@ from typing import Any
 import pytest
 
 from ledger.market.demand import demanded, wanted
+from ledger.market.domains import Preference
 from ledger.market.identity import BidId, LeaseId
-from ledger.market.job import Accelerators
+from ledger.market.job import Accelerators, DataPlace, Providers, Times
+from ledger.market.offer_document import OfferDocument, OfferedDevices
 from ledger.market.resource import Quantities
 from provider_agent.offers.rules import Candidate, House, OwnersRules, judge
-from tests.factories import a_bid, a_digest, a_job, an_address, some_terms
+from tests.factories import NOW, a_bid, a_digest, a_job, an_address, some_terms
 
 OPEN = OwnersRules()
+LENT = OfferedDevices(
+    vendor="nvidia", model="Big GPU", count=1, memory=80_000, capability=(("bf16", 900_000), ("fp64", 30_000))
+)
+A_DOCUMENT = OfferDocument(
+    name="bench", domain="lab/berlin", region="local", accelerators=LENT, latency=(("eu-west", 12),)
+)
 BUYER, IMAGE = an_address("buyer"), a_job().image.config
 
 
 def a_house(**changes: Any) -> House:
     house = House(
         provider=an_address("provider"),
-        domain="lab/berlin",
-        runtimes=("runc",),
+        document=A_DOCUMENT,
         free=Quantities(cpu=4_000, memory=8_192, disk=20_480),
         devices=0,
         image_budget=1 << 30,
@@ -38,6 +45,7 @@ def a_candidate(job: Any = None, **changes: Any) -> Candidate:
         computed_bid=BidId(a_digest("bid")),
         computed_job=bid.job,
         model_tag=0,
+        start=NOW,
     )
     return replace(candidate, **changes)
 
@@ -89,6 +97,76 @@ def test_a_bid_that_differs_from_its_document_is_refused() -> None:
 )
 def test_a_job_must_fit_domain_and_machine(job: Any, expected: str) -> None:
     assert code(a_candidate(job)) == expected
+
+
+ONE_GPU = Quantities(cpu=4_000, memory=8_192, disk=20_480, gpu=1_000)
+GOODS = [
+    ("model-excluded", {"models": ("big  gpu", "other")}, {"models": ("huge", "other")}),
+    ("other-profile", {}, {"profile": "1g.10gb"}),
+    ("below-floor", {"floors": (("bf16", 900_000),)}, {"floors": (("bf16", 900_001),)}),
+    ("below-floor", {"floors": (("fp64", 1),)}, {"floors": (("fp8", 1),)}),
+    (
+        "below-score",
+        {"weights": (("bf16", 1),), "min_score": 909},
+        {"weights": (("bf16", 1),), "min_score": 910},
+    ),
+]
+
+
+@pytest.mark.parametrize(("expected", "kept", "unkept"), GOODS)
+def test_devices_must_be_what_the_document_asks_for(
+    expected: str, kept: dict[str, Any], unkept: dict[str, Any]
+) -> None:
+    house = a_house(free=ONE_GPU, devices=1)
+    assert code(a_candidate(a_job(accelerators=Accelerators(**_sorted(kept)))), house) == ""
+    assert code(a_candidate(a_job(accelerators=Accelerators(**_sorted(unkept)))), house) == expected
+
+
+def _sorted(wanted: dict[str, Any]) -> dict[str, Any]:
+    return wanted | {name: tuple(sorted(wanted[name])) for name in ("models",) if name in wanted}
+
+
+END = NOW + a_bid().duration
+PLACES = [
+    ("provider-excluded", {"providers": Providers(allow=(an_address("provider"),))},
+     {"providers": Providers(allow=(an_address("x"),))}),
+    ("provider-excluded", {"providers": Providers(deny=(an_address("x"),))},
+     {"providers": Providers(deny=(an_address("provider"),))}),
+    ("too-far", {"data": DataPlace(region="eu-west", max_latency=12)},
+     {"data": DataPlace(region="eu-west", max_latency=11)}),
+    ("too-far", {}, {"data": DataPlace(region="us-east", max_latency=500)}),
+    ("past-deadline", {"times": Times(deadline=END)}, {"times": Times(deadline=END - 1)}),
+    ("before-start", {"times": Times(start_at=NOW)}, {"times": Times(start_at=NOW + 1)}),
+    ("after-start-by", {"times": Times(start_by=NOW)}, {"times": Times(start_by=NOW - 1)}),
+    ("", {"prefer": (Preference(pattern="far/*", bonus=100),)}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("expected", "kept", "unkept"), PLACES)
+def test_a_lease_must_stand_where_and_when_the_document_says(
+    expected: str, kept: dict[str, Any], unkept: dict[str, Any]
+) -> None:
+    assert code(timed(a_job(**kept))) == ""
+    assert code(timed(a_job(**unkept))) == expected
+
+
+def timed(job: Any) -> Candidate:
+    """A candidate whose bid says what the job's times allow."""
+    honest = a_candidate(job)
+    latest = job.times.latest_start(job.max_seconds)
+    start_by = honest.bid.start_by if latest is None else latest
+    return replace(honest, bid=replace(honest.bid, start_by=start_by))
+
+
+def test_a_bid_that_may_start_later_than_its_document_says_is_refused() -> None:
+    assert code(a_candidate(a_job(times=Times(deadline=END)))) == "bid-differs-from-job"
+
+
+def test_a_running_job_goes_on_with_other_times_but_not_with_another_notice() -> None:
+    job = a_job(times=Times(start_by=NOW))
+    goes_on = replace(timed(a_job()), start=NOW + 1)
+    assert code(replace(goes_on, before=job)) == ""
+    assert code(replace(goes_on, before=replace(job, notice=60))) == "other-job"
 
 
 def test_devices_are_lent_whole_and_only_as_many_as_are_free() -> None:

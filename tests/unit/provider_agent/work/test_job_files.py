@@ -62,6 +62,10 @@ def test_the_members_of_a_gang_are_told_which_one_they_are(files: JobFiles) -> N
     )
 
 
+def test_a_job_that_may_have_to_yield_is_told_how_long_it_has_then(files: JobFiles) -> None:
+    assert files.spec(LEASE, a_job(notice=60), (), 0).envs == (("BINGWANG_NOTICE", "60"),)
+
+
 @pytest.mark.parametrize("gang", [None, Gang(members=3, distinct=True, agree=2)])
 def test_single_jobs_and_replicas_are_not(files: JobFiles, gang: Gang | None) -> None:
     job = a_job(gang=gang, outputs=("a.txt",))

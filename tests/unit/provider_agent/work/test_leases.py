@@ -6,7 +6,7 @@ import pytest
 
 from ledger.market.errors import Broken
 from ledger.market.identity import LeaseId
-from provider_agent.lifecycle.instructions import Attach, Detach, Instruction
+from provider_agent.lifecycle.instructions import Attach, Detach, Instruction, Warn
 from provider_agent.lifecycle.lease_state import MS, LeaseState, Pace, Stage
 from provider_agent.lifecycle.stimuli import HandedOver, LeaseSeen
 from provider_agent.state_store import StateStore
@@ -72,3 +72,18 @@ def test_a_lease_that_was_never_seen_is_a_defect_to_name(scene: Scene) -> None:
     assert scene.leases.get(NEXT) is None
     with pytest.raises(Broken):
         scene.leases.known(NEXT)
+
+
+def test_a_lease_yields_with_the_notice_that_its_own_document_names_also_after_a_kill(scene: Scene) -> None:
+    scene.store.keep_job(OLD, a_job(notice=60), ())
+    scene.leases.yields(OLD, SEEN.at)
+    scene.leases.yields(OLD, SEEN.at + MS)
+    assert scene.asked == [(OLD, Warn())]
+    assert scene.restarted().known(OLD).yields_until == SEEN.at + 60 * MS
+
+
+def test_a_lease_that_was_not_sold_as_interruptible_never_yields(scene: Scene) -> None:
+    scene.leases.yields(OLD, SEEN.at)
+    scene.leases.yields(NEXT, SEEN.at)
+    assert scene.asked == []
+    assert scene.leases.known(OLD) == RUNNING

@@ -187,6 +187,11 @@ def test_a_gang_that_cannot_be_is_refused(lines: str, code: str) -> None:
     assert refused.value.code == code
 
 
+def test_a_file_that_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(Rejected):
+        parse_job_file("a: " + "[" * 20_000 + "]" * 20_000 + "\n", DECIMALS)
+
+
 def test_other_forms_take_the_rest_from_the_top() -> None:
     draft = parse_job_file(
         LEAST
