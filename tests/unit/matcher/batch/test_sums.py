@@ -32,7 +32,7 @@ some_orders = st.lists(st.builds(an_order, rates, seconds, st.integers(1, 64)), 
 
 @given(some_orders, st.integers(0, 1 << 90))
 def test_all_together_stay_within_62_bits(orders: list[BidOrder], premium: int) -> None:
-    scale = scale_for(orders, [premium] * len(orders))
+    scale = scale_for(orders, [-premium] * len(orders))
     worth = [scale.worth(order.bid.limit_rate + premium, order.bid.duration) for order in orders]
     assert sum(each * order.members**2 for each, order in zip(worth, orders, strict=True)) < 1 << 62
 
