@@ -137,7 +137,7 @@ class TestCommands:
 
     def test_a_file_that_cannot_be_written_is_named(self, server: NodeServer, home: Path) -> None:
         settled(server)
-        where = str(home / "missing" / "a.csv")
+        where = str(home / "profiles" / "default.json" / "a.csv")
         told = bingwang(server, home, "statement", "--csv", where, code=3)
         assert where in told
         assert "Traceback" not in told
