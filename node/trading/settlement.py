@@ -131,26 +131,15 @@ class Settlement:
         for row in queries.leases(states=(LeaseState.ACTIVE,)):
             if row.undecided or row.claim is not None or row.id in continued:
                 continue
-            if _is_judged(row) and self._signs(row) and not _ended(row):
-                self._pay_replica(row.id, at)
-            elif _is_cut_off(row) and self._signs(row):
-                self._agree_to_the_end(row.id, at)
+            if _lacks_its_last(row) and self._signs(row):
+                self._sign_the_last(row.id, at)
             elif (due := self._due(row, at)) is not None:
                 wish_again(self._books, *due, at)
 
-    def _pay_replica(self, lease: LeaseId, at: int) -> None:
-        """The jury has decided: the last receipt of a replica that showed its result, where we sign."""
+    def _sign_the_last(self, lease: LeaseId, at: int) -> None:
         with self._books.transaction() as unit:
             row = known_lease(unit.queries, lease)
-            if _is_judged(row) and not _ended(row) and self._may_sign(unit, row):
-                self._cosign(unit, row, _final_report(row, at), at)
-
-    def _agree_to_the_end(self, lease: LeaseId, at: int) -> None:
-        """A termination cut off time that was agreed to a moment before: the contract would skip that receipt
-        for ever, so the last one is signed anew for the time up to the end."""
-        with self._books.transaction() as unit:
-            row = known_lease(unit.queries, lease)
-            if _is_cut_off(row) and self._may_sign(unit, row):
+            if _lacks_its_last(row) and self._may_sign(unit, row):
                 self._cosign(unit, row, _final_report(row, at), at)
 
     def _check_endable(self, unit: Unit, row: LeaseRow) -> None:
@@ -233,6 +222,12 @@ def _end_of(row: LeaseRow) -> int:
 def _is_cut_off(row: LeaseRow) -> bool:
     """Whether more was agreed to than the lease lasted: it was terminated since."""
     return row.receipt is not None and row.receipt.receipt.milliseconds > _end_of(row)
+
+
+def _lacks_its_last(row: LeaseRow) -> bool:
+    """Whether only a last receipt is missing, at what was reported: the jury decided for a replica, or a
+    termination cut off time that was agreed to, and the contract would skip that receipt for ever."""
+    return (_is_judged(row) and not _ended(row)) or _is_cut_off(row)
 
 
 def _final_report(row: LeaseRow, at: int) -> UsageReported:
