@@ -94,7 +94,7 @@ def _alone(book: Book, contest: Contest, at: int) -> Clearing:
 
 
 def _surplus(order: BidOrder, place: Place) -> int:
-    return (order.bid.limit_rate + place.bonus - place.rate) * order.bid.duration
+    return (order.bid.limit_rate - place.cost) * order.bid.duration
 
 
 def _together(book: Book, orders: Iterable[BidOrder], waiting: Sequence[Contest], at: int) -> Clearing:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from ledger.market.identity import Address, OfferId
 from ledger.market.money import MILLISECONDS, RATE_DIVISOR, escrow_for
-from ledger.market.policy import BASIS_POINTS
+from ledger.market.policy import BASIS_POINTS, lock_of
 from ledger.market.resource import LANE_NAMES, Quantities
-from matcher.devices import Devices
+from matcher.devices import Devices, devices_of, per_device
 from matcher.index.occupancy import Occupancy
-from matcher.orders import WHOLE, OfferOrder
+from matcher.orders import OfferOrder
 
 Numbers: TypeAlias = NDArray[Any]
 """`uint64`, or Python integers where a rate could exceed 64 bits"""
@@ -53,19 +53,13 @@ def lot_of(identifier: bytes) -> int:
     return int.from_bytes(sha256(identifier).digest()[:8])
 
 
-def per_device(want: Quantities, count: int) -> tuple[int, int]:
-    """Milli and MiB of each of `count` devices that a lease of `want` uses."""
-    return -(-want.gpu // count), -(-want.gpu_memory // count)
-
-
-def devices_of(want: Quantities) -> int:
-    """How many devices a want is spread over where nothing else is said: as few as can be."""
-    return -(-want.gpu // WHOLE)
-
-
 def most_escrow(stake: int, stake_bps: int) -> int:
     """The largest escrow whose lock of `stake_bps`, which is rounded down, the stake covers."""
     return (stake * BASIS_POINTS + BASIS_POINTS - 1) // stake_bps
+
+
+def _quantities(lanes: Numbers) -> Quantities:
+    return Quantities(**dict(zip(LANE_NAMES, lanes.tolist(), strict=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +120,7 @@ class OfferView:
         return self.devices.devices(row)
 
     def free_of(self, row: int) -> Quantities:
-        return Quantities(**dict(zip(LANE_NAMES, self.free[:, row].tolist(), strict=True)))
+        return _quantities(self.free[:, row])
 
     def provider_of(self, row: int) -> int:
         """The number of the row's provider."""
@@ -134,7 +128,7 @@ class OfferView:
 
     def lock_for(self, rate: int, seconds: int) -> int:
         """Base units of stake that a lease locks: the contract's rule (`ledger.market.policy`)."""
-        return escrow_for(rate, seconds) * self.stake_bps // BASIS_POINTS
+        return lock_of(escrow_for(rate, seconds), self.stake_bps)
 
     def highest_rates(self, seconds: int) -> list[int]:
         """Of each provider by its number: the highest rate at which its stake covers the lock of one lease
@@ -188,10 +182,9 @@ class OfferColumns:
     def order(self, offer: OfferId) -> OfferOrder:
         return self.orders[self.rows[offer]]
 
-    def used(self, row: int) -> list[int]:
-        """What leases hold of each lane of the row."""
-        used: list[int] = self.lanes[row, LANES:].tolist()
-        return used
+    def used(self, row: int) -> Quantities:
+        """What leases hold of the row."""
+        return _quantities(self.lanes[row, LANES:])
 
     def numbers(self, row: int) -> list[int]:
         """Each column of the row, in the order of `FIELDS`, then its asks, then what is free of each lane."""

@@ -11,12 +11,17 @@ from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar
 
 import numba
+import numpy as np
+from numpy.typing import NDArray
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+Numbers: TypeAlias = NDArray[np.int64]
+"""whole numbers: what compiled functions decide in"""
 
 _PACKAGE = Path(__file__).parent
 _IMPORT = re.compile(r"^from matcher\.([\w.]+) import \(?\s*(\w*)", re.MULTILINE)
@@ -41,7 +46,6 @@ def _behind(source: Path) -> list[Path]:
     return sorted(found)
 
 
-@cache
 def _fingerprint(source: Path) -> str:
     """Sixteen digits that stand for the contents of a file and of all that it imports."""
     digest = sha256()
@@ -50,6 +54,7 @@ def _fingerprint(source: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+@cache
 def _kept_at(source: Path) -> Path:
     """Where machine code is kept: beside the package, or in the user's cache where that is read-only."""
     name = f"kernels-{_fingerprint(source)}"

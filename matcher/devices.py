@@ -10,9 +10,35 @@ from dataclasses import dataclass, replace
 
 from ledger.market.errors import Rejected
 from ledger.market.ranges import unsigned
+from ledger.market.resource import Quantities
 
 WHOLE = 1000
 """milli of one whole device"""
+
+
+def devices_of(want: Quantities) -> int:
+    """How many devices a want is spread over where nothing else is said: as few as can be."""
+    return -(-want.gpu // WHOLE)
+
+
+def per_device(want: Quantities, count: int) -> tuple[int, int]:
+    """Milli and MiB of each of `count` devices that a lease of `want` uses."""
+    return -(-want.gpu // count), -(-want.gpu_memory // count)
+
+
+def lent_devices(gpu: int) -> tuple[int, int]:
+    """Of an offer that lends `gpu` milli: how many devices, and the milli that each of them lends."""
+    return (gpu // WHOLE, WHOLE) if gpu >= WHOLE else (min(gpu, 1), gpu)
+
+
+def check_both(free_milli: tuple[int, ...], free_memory: tuple[int, ...]) -> None:
+    """`Rejected` unless both are said of each device."""
+    if len(free_milli) != len(free_memory):
+        raise Rejected(
+            "devices-unequal",
+            f"{len(free_milli)} devices have free milli, {len(free_memory)} free memory.",
+            "Give both for each device.",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +52,7 @@ class Devices:
     memory: int
 
     def __post_init__(self) -> None:
-        if len(self.free_milli) != len(self.free_memory):
-            raise Rejected(
-                "devices-unequal",
-                f"{len(self.free_milli)} devices have free milli, {len(self.free_memory)} free memory.",
-                "Give both for each device.",
-            )
+        check_both(self.free_milli, self.free_memory)
         unsigned("milli", self.milli, 10)
         unsigned("memory", self.memory, 63)
         free = ((amount, self.milli) for amount in self.free_milli)
@@ -43,12 +64,6 @@ class Devices:
                     f"A device has {amount!r} free of {most}.",
                     "Give from 0 to what one device lends.",
                 )
-
-    @classmethod
-    def idle(cls, gpu: int, memory: int) -> "Devices":
-        """All devices of an offer that lends `gpu` milli, each with `memory` MiB; none of them in use."""
-        count, milli = (gpu // WHOLE, WHOLE) if gpu >= WHOLE else (min(gpu, 1), gpu)
-        return cls(free_milli=(milli,) * count, free_memory=(memory,) * count, milli=milli, memory=memory)
 
     def places(self, count: int, share: int, memory: int) -> tuple[int, ...] | None:
         """The devices that a member of `count` devices, `share` milli and `memory` MiB of each, gets, in

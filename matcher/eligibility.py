@@ -87,13 +87,6 @@ def bonus_in(order: BidOrder, domain: str) -> int:
     return order.bid.limit_rate * preferred(domain, order.prefer) // WHOLE
 
 
-def bonus(order: BidOrder, offers: OfferView) -> Numbers:
-    """`bonus_in` of every offer's domain at once."""
-    by_domain = [bonus_in(order, domain) for domain in offers.domains]
-    dtype = np.uint64 if max(by_domain, default=0) <= _MOST_RATE else object
-    return np.array(by_domain, dtype=dtype)[offers.column("domain").astype(np.intp)]
-
-
 def _lanes(offers: OfferView, order: BidOrder) -> Iterator[tuple[str, Mask]]:
     for free, (lane, dimension) in zip(offers.free, LANE_DIMENSIONS.items(), strict=True):
         amount = getattr(order.bid.want, lane)

@@ -18,11 +18,9 @@ from ledger.market.offer import Offer
 from ledger.market.profiles import check_profile
 from ledger.market.ranges import exact_bytes, unsigned
 from ledger.market.reputation import PER_MILLE
+from matcher.devices import WHOLE, devices_of, lent_devices, per_device
 
 __all__ = ["WHOLE", "BidOrder", "OfferOrder", "Preference"]
-
-WHOLE = 1_000
-"""milli of one whole device"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +50,7 @@ class OfferOrder:
         check_vector("capability", self.capability)
         check_distances(self.latency)
         capacity = self.offer.capacity
-        count = capacity.gpu // WHOLE if capacity.gpu >= WHOLE else min(capacity.gpu, 1)
+        count, _ = lent_devices(capacity.gpu)
         _settle(self, "device_count", count, self.device_count or count)
         memory = capacity.gpu_memory // count if count else 0
         _settle(self, "device_memory", memory, self.device_memory or memory)
@@ -142,9 +140,8 @@ class BidOrder:
 
     def _settle_devices(self) -> None:
         want, said = self.bid.want, self.devices
-        count = said or -(-want.gpu // WHOLE)
-        share = -(-want.gpu // count) if count else WHOLE
-        memory = -(-want.gpu_memory // count) if count else 0
+        count = said or devices_of(want)
+        share, memory = per_device(want, count) if count else (WHOLE, 0)
         _settle(self, "share", min(share, WHOLE), self.share if said else share)
         _settle(self, "devices", count if want.gpu >= count else 0, count)
         _settle(self, "device_memory", memory, self.device_memory or memory)

@@ -43,6 +43,11 @@ def named(table: dict[str, int], word: int) -> str:
     return ", ".join((*names_of(table, word), *unknown)) or "none"
 
 
+def model_tag(tag: int) -> str:
+    """A model's tag as it is signed: its name is not."""
+    return f"{tag:#010x}"
+
+
 def _vendor(pair: Facing) -> str:
     wants, has = pair.order.bid.traits.vendors, pair.offer.offer.traits.vendors
     return f"wants one of {named(VENDORS, wants)}, is {named(VENDORS, has)}"
@@ -59,12 +64,12 @@ def _features(pair: Facing) -> str:
 
 def _model(pair: Facing) -> str:
     wants, has = pair.order.bid.traits.model, pair.offer.offer.traits.model
-    return f"wants model tag {wants:#010x}, has {has:#010x}"
+    return f"wants model tag {model_tag(wants)}, has {model_tag(has)}"
 
 
 def _models(pair: Facing) -> str:
-    wants = ", ".join(f"{tag:#010x}" for tag in sorted(pair.order.models))
-    return f"wants one of the model tags {wants}, has {pair.offer.offer.traits.model:#010x}"
+    wants = ", ".join(map(model_tag, sorted(pair.order.models)))
+    return f"wants one of the model tags {wants}, has {model_tag(pair.offer.offer.traits.model)}"
 
 
 def _devices(pair: Facing) -> str:

@@ -136,7 +136,7 @@ class Exchange:
             self._remembered.catch_up(at)
             ways = [
                 explained_plain(explain(one, self.book), self.book) | {"limit_rate": str(one.bid.limit_rate)}
-                for one in self._standing.orders(self._standing.entry_of(row), at + INCLUSION_SECONDS)
+                for one in self._standing.next_orders(row, at + INCLUSION_SECONDS)
             ]
         return ways[0] | ({"alternatives": ways[1:]} if len(ways) > 1 else {})
 
@@ -294,8 +294,7 @@ class Exchange:
 
     def _why_unmatched(self, row: JobRow, at: int) -> str:
         moment = min(at, rests_until(row)) + INCLUSION_SECONDS
-        orders = self._standing.orders(self._standing.entry_of(row), moment)
-        found = [explain(order, self.book) for order in orders]
+        found = [explain(order, self.book) for order in self._standing.next_orders(row, moment)]
         over = "The waiting time ran out."
         if not any(one.eligible for one in found):
             return f"{over} {NoMatch(found, self.book).cause}"

@@ -18,8 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.door_bench.market import Door, Signed  # noqa: E402 - after the path
-from scripts.figures import Figure, at_least, at_most, write  # noqa: E402
+from node.trading.admission import Proposal  # noqa: E402 - after the path
+from scripts.door_bench.market import Door  # noqa: E402
+from scripts.figures import Figure, at_least, at_most, command_line, percentile, report  # noqa: E402
 
 _WARM = 64
 _LONE = 200
@@ -33,11 +34,7 @@ def main() -> int:
         door = Door(Path(folder), arguments.offers)
         figures = measure(door, arguments.bids, arguments.submitters)
         door.close()
-    for figure in figures:
-        print(_shown(figure))
-    if arguments.json:
-        write(Path(arguments.json), figures, offers=arguments.offers, submitters=arguments.submitters)
-    return 0 if all(figure.holds for figure in figures) else 1
+    return report(figures, arguments.json, offers=arguments.offers, submitters=arguments.submitters)
 
 
 def measure(door: Door, bids: int, submitters: int) -> list[Figure]:
@@ -53,21 +50,21 @@ def measure(door: Door, bids: int, submitters: int) -> list[Figure]:
     anew = [_anew(door, one) for one in door.signed(_ANEW)]
     return [
         at_least("bids a second", bids / wall, "bids/s", 1_000),
-        at_most("  p50", 1_000 * _quantile(latencies, 0.5), "ms", None),
-        at_most("  p99", 1_000 * _quantile(latencies, 0.99), "ms", 50),
+        at_most("  p50", 1_000 * percentile(latencies, 50), "ms", None),
+        at_most("  p99", 1_000 * percentile(latencies, 99), "ms", 50),
         at_most("  processor time a bid", 1_000 * cpu / bids, "ms", None),
         at_most("  questions to the chain a bid", asked / bids, "", 0.01),
-        at_most("a lone bid, p50", 1_000 * _quantile(lone, 0.5), "ms", None),
-        at_most("  p99", 1_000 * _quantile(lone, 0.99), "ms", 50),
+        at_most("a lone bid, p50", 1_000 * percentile(lone, 50), "ms", None),
+        at_most("  p99", 1_000 * percentile(lone, 99), "ms", 50),
         at_most("reading the market anew for each bid", 1_000 * sum(anew) / len(anew), "ms", None),
         at_most("the market taken up after a restart", door.restarted, "s", None),
     ]
 
 
-def _timed(door: Door, signed: list[Signed], submitters: int) -> list[float]:
+def _timed(door: Door, signed: list[Proposal], submitters: int) -> list[float]:
     """Seconds of each bid from the proposal to its answer, with so many submitters at once."""
 
-    def submit(one: Signed) -> float:
+    def submit(one: Proposal) -> float:
         started = time.perf_counter()
         door.submit(one)
         return time.perf_counter() - started
@@ -76,27 +73,17 @@ def _timed(door: Door, signed: list[Signed], submitters: int) -> list[float]:
         return list(pool.map(submit, signed))
 
 
-def _anew(door: Door, one: Signed) -> float:
+def _anew(door: Door, one: Proposal) -> float:
     started = time.perf_counter()
     door.restart()
     door.submit(one)
     return time.perf_counter() - started
 
 
-def _quantile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
-
-
-def _shown(figure: Figure) -> str:
-    sign = "" if figure.goal is None else f"  goal {figure.goal:,.2f}  {'✓' if figure.holds else '✗'}"
-    return f"{figure.name:40} {figure.value:12,.2f} {figure.unit}{sign}"
-
-
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure the engine's door at many live offers.")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    parser = command_line(__doc__)
     parser.add_argument("--offers", type=int, default=100_000, help="live offers")
-    parser.add_argument("--bids", type=int, default=5_000, help="bids under load")
+    parser.add_argument("--bids", type=int, default=2_000, help="bids under load")
     parser.add_argument("--submitters", type=int, default=24, help="submitters at once")
     parser.add_argument("--dir", metavar="FOLDER", help="where the books go, instead of /tmp")
     return parser.parse_args()

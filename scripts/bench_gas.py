@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from contracts.build import MAX_DEPLOYED_BYTES, compile_contract, deployed_size  # noqa: E402 - after the path
-from scripts.figures import Figure, at_most, write  # noqa: E402
+from scripts.figures import Figure, at_most, command_line, report  # noqa: E402
 from scripts.gas.cases import Case, measure  # noqa: E402
 from scripts.gas.evm import MAX_GAS  # noqa: E402
 
@@ -47,18 +47,13 @@ def main() -> int:
     """Measure, show, and write or compare; 0 where all goals hold and nothing grew."""
     arguments = _arguments()
     cases = measure()
-    figures = judge(cases)
-    for figure in figures:
-        goal = "" if figure.goal is None else f"  goal ≤ {figure.goal:,.0f}  {'✓' if figure.holds else '✗'}"
-        print(f"{figure.name:44} {figure.value:12,.0f} {figure.unit}{goal}")
-    if arguments.json:
-        write(Path(arguments.json), figures)
+    status = report(judge(cases), arguments.json, decimals=0)
     if arguments.write:
         SNAPSHOT.write_text(text_of(cases), encoding="utf-8")
     grown = dearer(cases, _snapshot()) if arguments.check else []
     for line in grown:
         print(line, file=sys.stderr)
-    return 0 if all(figure.holds for figure in figures) and not grown else 1
+    return 1 if grown else status
 
 
 def judge(cases: list[Case]) -> list[Figure]:
@@ -110,8 +105,7 @@ def _snapshot() -> dict[str, int]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/bench_gas.py", description=__doc__)
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    parser = command_line(__doc__)
     parser.add_argument("--check", action="store_true", help="fail where a case is dearer than its snapshot")
     parser.add_argument("--write", action="store_true", help="write the snapshot")
     return parser.parse_args()

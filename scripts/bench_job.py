@@ -38,7 +38,7 @@ from provider_agent.runtimes.engine import Engine  # noqa: E402
 from provider_agent.runtimes.hardening import LOG_MAX_BYTES  # noqa: E402
 from scripts.demonstration.failures import DidNotStart  # noqa: E402
 from scripts.demonstration.grid import PROVIDERS, Grid  # noqa: E402
-from scripts.figures import Figure, at_most, write  # noqa: E402
+from scripts.figures import Figure, at_most, command_line, report  # noqa: E402
 
 RUNS = 30
 OVERHEAD_GOAL_S = 2.0
@@ -149,13 +149,7 @@ def main() -> int:
             market.append(bench.through_the_market())
             docker.append(bench.with_docker_run())
             print(f"{run + 1:3d}  {market[-1]:.3f} s  docker run {docker[-1]:.3f} s", file=sys.stderr)
-    figures = judge(market, docker)
-    for figure in figures:
-        goal = "" if figure.goal is None else f"  goal ≤ {figure.goal:.3f}  {'✓' if figure.holds else '✗'}"
-        print(f"{figure.name:40} {figure.value:8.3f} {figure.unit}{goal}")
-    if arguments.json:
-        write(Path(arguments.json), figures)
-    return 0 if all(figure.holds for figure in figures) else 1
+    return report(judge(market, docker), arguments.json, decimals=3)
 
 
 @contextmanager
@@ -211,9 +205,8 @@ def _script(name: str, *arguments: str) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/bench_job.py", description=__doc__)
+    parser = command_line(__doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help="how many of each (%(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
     return parser.parse_args()
 
 

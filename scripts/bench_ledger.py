@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.figures import Figure, at_least, at_most, write  # noqa: E402 - after the path
+from scripts.figures import Figure, at_least, at_most, command_line, report  # noqa: E402 - after the path
 from scripts.ledger_bench import long_chain, throughput  # noqa: E402
 from scripts.ledger_bench.chains import Bench, EthTester, anvils, ours, warm_up  # noqa: E402
 from scripts.ledger_bench.throughput import AUTOMINED, BATCHES_PER_BLOCK, PER_BLOCK, Plan, Rates  # noqa: E402
@@ -50,11 +50,7 @@ def main() -> int:
         life = long_chain.live(Path(long), sealing)
     figures = judge_rates(own, tester, native) + judge_life(life)
     figures.append(at_most("file of the short chain", grown / MEBI, "MiB", None))
-    for figure in figures:
-        print(shown(figure))
-    if arguments.json:
-        write(Path(arguments.json), figures, blocks=arguments.blocks)
-    return 0 if all(figure.holds for figure in figures) else 1
+    return report(figures, arguments.json, blocks=arguments.blocks)
 
 
 def planned(work: Workload) -> Plan:
@@ -111,12 +107,6 @@ def judge_life(life: long_chain.Life) -> list[Figure]:
     ]
 
 
-def shown(figure: Figure) -> str:
-    """One line."""
-    sign = "" if figure.goal is None else f"  goal {figure.goal:,.0f}  {'✓' if figure.holds else '✗'}"
-    return f"{figure.name:34} {figure.value:12,.2f} {figure.unit}{sign}"
-
-
 class Bar:
     """A progress bar on standard error; silent where that is no terminal."""
 
@@ -137,8 +127,7 @@ class Bar:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure the embedded chain beside eth-tester and anvil.")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    parser = command_line(__doc__)
     parser.add_argument("--blocks", type=int, default=long_chain.BLOCKS, help="length of the long chain")
     parser.add_argument("--dir", metavar="FOLDER", help="where the chains' files go, instead of /tmp")
     return parser.parse_args()

@@ -21,10 +21,9 @@ sys.path.insert(0, str(ROOT))
 from matcher.book import BidPlaced, BidRemoved, Book  # noqa: E402 - after the path
 from matcher.clearing import clear  # noqa: E402
 from matcher.orders import BidOrder  # noqa: E402
-from scripts.figures import Figure, at_least, at_most, write  # noqa: E402
-from scripts.matcher_bench.churn import Clock, Times, through, through_book  # noqa: E402
+from scripts.figures import Figure, at_least, at_most, command_line, report  # noqa: E402
+from scripts.matcher_bench.churn import Clock, Times, through, through_book, timed  # noqa: E402
 from scripts.matcher_bench.market import (  # noqa: E402
-    NOW,
     Market,
     any_model,
     impossible,
@@ -33,6 +32,7 @@ from scripts.matcher_bench.market import (  # noqa: E402
     too_cheap,
 )
 from scripts.matcher_bench.rivals import FullScan, SortedLists  # noqa: E402
+from tests.factories import NOW  # noqa: E402
 
 SEED = 7
 HELD = 4_000
@@ -82,17 +82,11 @@ def main() -> int:
     figures.append(baseline("sorted lists", through(lists, special, clock)))
     wide = [any_model(order) for order in few]
     figures.append(baseline("sorted lists, any model", through(lists, wide, clock)))
-    report(figures)
-    if arguments.json:
-        write(Path(arguments.json), figures, offers=arguments.offers, clock=arguments.clock)
-    return 0 if all(figure.holds for figure in figures) else 1
+    return report(figures, arguments.json, decimals=1, offers=arguments.offers, clock=arguments.clock)
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", help="write the figures to this file")
+    parser = command_line(__doc__)
     parser.add_argument("--offers", type=int, default=100_000, help="live offers (default: 100,000)")
     parser.add_argument("--bids", type=int, default=60_000, help="bids of the churn (default: 60,000)")
     parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall", help="what is measured")
@@ -117,33 +111,19 @@ def baseline(name: str, times: Times) -> Figure:
 
 def candidates(book: Book, bids: Sequence[BidOrder], clock: Clock) -> Times:
     """The cheapest places of each bid, as a clearing of many asks for."""
-    times, matched = [], 0
-    for order in bids:
-        before = clock()
-        matched += bool(book.cheapest(order, NOW, CANDIDATES))
-        times.append((clock() - before) / 1e3)
-    return Times(microseconds=times, matched=matched / len(bids))
+    return timed(bids, clock, lambda order: bool(book.cheapest(order, NOW, CANDIDATES)))
 
 
 def lone(book: Book, bids: Sequence[BidOrder], clock: Clock) -> Times:
     """A clearing for each bid alone."""
-    times, matched = [], 0
-    for order in bids:
-        before = clock()
+
+    def serve(order: BidOrder) -> bool:
         book.apply(BidPlaced(order=order))
-        matched += len(clear(book, NOW).matches)
+        matches = clear(book, NOW).matches
         book.apply(BidRemoved(bid=order.id))
-        times.append((clock() - before) / 1e3)
-    return Times(microseconds=times, matched=matched / len(bids))
+        return bool(matches)
 
-
-def report(figures: Sequence[Figure]) -> None:
-    """A line for each figure, with its goal."""
-    for figure in figures:
-        goal = (
-            "" if figure.goal is None else f"  goal {figure.goal:,.0f}  {'ok' if figure.holds else 'MISSED'}"
-        )
-        print(f"{figure.name:48} {figure.value:14,.1f} {figure.unit:7}{goal}")
+    return timed(bids, clock, serve)
 
 
 def _resident() -> int:

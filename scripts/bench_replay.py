@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from ledger.market.errors import MarketError  # noqa: E402 - after the path
 from matcher.replay import files  # noqa: E402
 from matcher.replay.experiment import POLICIES, SHOWN, Experiment, Outcome  # noqa: E402
-from scripts.figures import Figure, at_least, at_most, write  # noqa: E402
+from scripts.figures import Figure, at_least, at_most, command_line, report  # noqa: E402
 from scripts.replay_bench.mixes import Mix, cluster, drawn  # noqa: E402
 
 MACHINES = "openb_node_list_gpu_node.csv"
@@ -41,20 +41,14 @@ HUGE, HUGE_TASKS = 100_000, 20_000
 def main() -> int:
     """Measure, show and write; 0 where all goals hold."""
     arguments = _arguments()
-    folder = Path(arguments.folder)
     try:
-        machines = files.machines(folder / MACHINES)
-        traces = {name: files.tasks(folder / f"openb_pod_list_{name}.csv") for name in TRACES}
+        machines = files.machines(arguments.folder / MACHINES)
+        traces = {name: files.tasks(arguments.folder / f"openb_pod_list_{name}.csv") for name in TRACES}
     except MarketError as error:
         print(f"{error}\n{__doc__}", file=sys.stderr)
         return error.exit_code
-    figures: list[Figure] = []
-    for figure in measured(machines, traces, range(FIRST_SEED, FIRST_SEED + arguments.seeds)):
-        print(shown(figure), flush=True)
-        figures.append(figure)
-    if arguments.json:
-        write(Path(arguments.json), figures, seeds=arguments.seeds)
-    return 0 if all(figure.holds for figure in figures) else 1
+    seeds = range(FIRST_SEED, FIRST_SEED + arguments.seeds)
+    return report(measured(machines, traces, seeds), arguments.json, seeds=arguments.seeds)
 
 
 def measured(
@@ -82,8 +76,7 @@ def judged(name: str, outcomes: dict[str, list[Outcome]]) -> Iterator[Figure]:
         is_default = name == "default"
         goal = {130: 96.0}.get(at) if is_default else None
         value = mean(ours, at)
-        label = f"{name}, at {at}"
-        yield at_most(label, value, "%", None) if goal is None else at_least(label, value, "%", goal)
+        yield at_least(f"{name}, at {at}", value, "%", goal)
         yield at_least("  more than FGD", value - mean(fgd, at), "", 0.0 if is_default else BELOW_FGD)
         for policy in ("fgd", "bestfit", "random"):
             yield at_most(f"  {policy}", mean(outcomes[policy], at), "%", None)
@@ -98,8 +91,7 @@ def huge(machines: Sequence[files.Machine], tasks: Sequence[files.Task]) -> Iter
     order = experiment.order(Fraction(1, 2), FIRST_SEED)[:HUGE_TASKS]
     for policy, goal in (("ours", 3_000), ("bestfit", None)):
         speed = rate([experiment.replay(order, FIRST_SEED, policy, time.thread_time_ns)])
-        label = f"{HUGE:,} machines, {policy}"
-        yield at_most(label, speed, "/s", None) if goal is None else at_least(label, speed, "/s", goal)
+        yield at_least(f"{HUGE:,} machines, {policy}", speed, "/s", goal)
 
 
 def replays(
@@ -122,16 +114,9 @@ def rate(outcomes: Sequence[Outcome]) -> float:
     return statistics.median(outcome.per_second for outcome in outcomes)
 
 
-def shown(figure: Figure) -> str:
-    """One line."""
-    sign = "" if figure.goal is None else f"  goal {figure.goal:,.2f}  {'✓' if figure.holds else '✗'}"
-    return f"{figure.name:40} {figure.value:12,.2f} {figure.unit}{sign}"
-
-
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure placements beside FGD, best fit and random places.")
-    parser.add_argument("folder", help="where the openb files are")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    parser = command_line(__doc__)
+    parser.add_argument("folder", type=Path, help="where the openb files are")
     parser.add_argument("--seeds", type=int, default=10, help="how many, from 42 on")
     return parser.parse_args()
 

@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -25,7 +25,7 @@ from matcher.welfare import kernels  # noqa: E402
 from matcher.welfare.problem import Problem  # noqa: E402
 from matcher.welfare.solve import solve  # noqa: E402
 from matcher.welfare.tables import canon  # noqa: E402
-from scripts.figures import Figure, at_least, at_most, write  # noqa: E402
+from scripts.figures import Figure, at_least, at_most, command_line, report  # noqa: E402
 from scripts.welfare.check import welfare_of  # noqa: E402
 from scripts.welfare.epochs import epoch  # noqa: E402
 
@@ -61,13 +61,8 @@ def main() -> int:
             f"{result.name:22} {result.bids:4} bids  welfare {result.share:.5f}"
             f"  first-in {result.first_in:.3f}  bound {result.bound:.5f}  {result.milliseconds:7.1f} ms"
         )
-    figures = judged(results)
-    for figure in figures:
-        goal = "" if figure.goal is None else f"  goal {figure.goal}  {'✓' if figure.holds else '✗'}"
-        print(f"{figure.name:44} {figure.value:10.5f} {figure.unit}{goal}")
-    if arguments.json:
-        write(arguments.json, figures, epochs=[{n: getattr(r, n) for n in r.__slots__} for r in results])
-    return 0 if all(figure.holds for figure in figures) else 1
+    epochs = [asdict(result) for result in results]
+    return report(judged(results), arguments.json, decimals=5, epochs=epochs)
 
 
 def judged(results: list[Result]) -> list[Figure]:
@@ -128,12 +123,11 @@ def _made(seed: int) -> Iterator[tuple[str, dict[str, Any], int | None]]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = command_line(__doc__)
     parser.add_argument(
         "folder", type=Path, nargs="?", help="epochs with a known optimum, one JSON file each"
     )
     parser.add_argument("--seed", type=int, default=9_000, help="the first seed of the made-up epochs")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
     return parser.parse_args()
 
 

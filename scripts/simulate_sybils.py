@@ -6,7 +6,6 @@ each provider, the fees that its leases paid, those of them that somebody else g
 score, and the most that an honest newcomer could have for the same burned fees. Needs nothing installed.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -29,7 +28,7 @@ from ledger.market.money import RATE_DIVISOR, pay_for
 from ledger.market.policy import PUBLIC
 from ledger.market.reputation import PER_MILLE, Reputations, most_for
 from ledger.market.resource import Quantities
-from scripts.figures import Figure, at_most, write
+from scripts.figures import Figure, at_most, command_line, write
 
 SYBILS = 1_000
 CLIQUE = 10
@@ -219,9 +218,7 @@ def figures_of(standings: list[Standing]) -> list[Figure]:
 
 def main() -> int:
     """Show the table, write the figures; 0 where every bound holds."""
-    parser = argparse.ArgumentParser(prog="scripts/simulate_sybils.py", description=__doc__)
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
-    arguments = parser.parse_args()
+    arguments = command_line(__doc__).parse_args()
     standings = simulate()
     figures = figures_of(standings)
     print(f"{'provider':44} {'fees':>14} {'burned':>9} {'volume':>9} {'score':>6} {'bound':>6}")
@@ -230,7 +227,7 @@ def main() -> int:
     failed = [figure.name for figure in figures if not figure.holds]
     print(f"{len(figures) - len(failed)} of {len(figures)} bounds hold" + "".join(f"\n✗ {n}" for n in failed))
     if arguments.json:
-        write(Path(arguments.json), figures, table=[asdict(standing) for standing in standings])
+        write(arguments.json, figures, table=[asdict(standing) for standing in standings])
     return 1 if failed else 0
 
 

@@ -27,6 +27,7 @@ from ledger.chain.embedded.server import url_of
 from ledger.chain.keys import open_keystore
 from ledger.chain.typed_data import Domain
 from ledger.market.identity import Address, from_text, text
+from ledger.market.lifecycle import JobState
 from node.buying.buyer import Buyer
 from node.buying.client import Identity, NodeClient
 from node.buying.nonces import NonceCounter
@@ -36,7 +37,6 @@ from tests.books_url import POSTGRESQL, drop_database, grid_kind, make_database
 from tests.engine import busybox_image, engine_url
 
 PATIENCE_SECONDS = 60.0
-FINAL = ("succeeded", "failed", "cancelled", "refused", "lost", "preempted", "lapsed")
 CHEAP = {
     "--name": "cheap",
     "--domain": "cheap-lab/rotterdam",
@@ -195,7 +195,7 @@ class ShortGrid(Grid):
             found = self.job(job)
             if found["state"] in states:
                 return found
-            assert found["state"] not in FINAL, (found["state"], found["code"], found["cause"])
+            assert not JobState(found["state"]).final, (found["state"], found["code"], found["cause"])
             return None
 
         found: dict[str, Any] = self.until(f"{job} is {' or '.join(states)}", look)
@@ -207,7 +207,7 @@ class ShortGrid(Grid):
         def look() -> dict[str, Any] | None:
             found = self.job(job)
             closed = all(lease["state"] in ("closed", "skipped") for lease in found["leases"])
-            return found if found["state"] in FINAL and closed else None
+            return found if JobState(found["state"]).final and closed else None
 
         ended: dict[str, Any] = self.until(f"{job} is closed", look)
         return ended

@@ -4,17 +4,16 @@ Not derived from the journal, and not needed by the node: what an auditor may as
 never dropped silently: the header stays and says that its pages are gone.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text as statement
 from sqlmodel import Session, col, func, select
 
+from ledger.books.account_queries import Open
 from ledger.books.tables import BundleRecord, PageRecord
 from ledger.market.identity import Digest, text
 
-Open = Callable[[], AbstractContextManager[Session]]
 _PUT = statement(
     "INSERT INTO bundle_pages (hash, body, size, last) VALUES (:hash, :body, :size, :last) "
     "ON CONFLICT (hash) DO UPDATE SET last = excluded.last"

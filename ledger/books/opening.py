@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert
 from sqlmodel import Session, SQLModel, col, select
 
+from ledger.books.door_queries import parts
 from ledger.books.journal import digested, newest_link
 from ledger.books.mapping import dumps
 from ledger.books.projections.jobs import reserve_of
@@ -31,8 +32,6 @@ from ledger.market.lifecycle import JobCourse, JobStanding, LeaseCourse, LeaseSt
 from ledger.market.outbox import IntentState
 
 Cells = dict[str, Any]
-_AT_ONCE = 500
-"""names in one question: SQLite takes 32,766, PostgreSQL plans fewer better"""
 _LEASES = select(LeaseRecord.id).where(col(LeaseRecord.id).in_(bindparam("names", expanding=True)))
 _DOCUMENTS = select(DocumentRecord.hash).where(
     col(DocumentRecord.hash).in_(bindparam("names", expanding=True))
@@ -89,18 +88,17 @@ def open_all(session: Session, openings: Sequence[Opening]) -> list[JobRow]:
 
 def known_leases(session: Session, leases: Iterable[LeaseId]) -> set[LeaseId]:
     """Those of these leases that the books have, planned before or seen on the chain."""
-    wanted, found = list(leases), set()
-    for start in range(0, len(wanted), _AT_ONCE):
-        known = session.connection().execute(_LEASES, {"names": wanted[start : start + _AT_ONCE]})
+    found: set[LeaseId] = set()
+    for some in parts(list(leases)):
+        known = session.connection().execute(_LEASES, {"names": some})
         found |= {LeaseId(one) for one in known.scalars()}
     return found
 
 
 def _unknown(session: Session, openings: Sequence[Opening]) -> dict[Digest, bytes]:
     documents = dict(pair for opening in openings for pair in opening.documents)
-    names = list(documents)
-    for start in range(0, len(names), _AT_ONCE):
-        found = session.connection().execute(_DOCUMENTS, {"names": names[start : start + _AT_ONCE]})
+    for some in parts(list(documents)):
+        found = session.connection().execute(_DOCUMENTS, {"names": some})
         for known in found.scalars().all():
             del documents[Digest(known)]
     return documents

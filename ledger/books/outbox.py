@@ -7,12 +7,12 @@ would do just that, so the newest to `claim` it is the only one that may write: 
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from ledger.books.account_queries import Open
 from ledger.books.mapping import instruction_from
 from ledger.books.tables import AttemptRecord, GasRecord, IntentRecord, SenderRecord
 from ledger.market.errors import Broken, LostRace
@@ -20,7 +20,6 @@ from ledger.market.identity import Address, text
 from ledger.market.instructions import Instruction
 from ledger.market.outbox import IntentState, SettledNonce, Sighting, TxAttempt, TxIntent
 
-Open = Callable[[], AbstractContextManager[Session]]
 Takes = Callable[[Instruction], bool]
 _DAY_SECONDS: Final = 86_400
 

@@ -85,14 +85,11 @@ class Queries(AccountQueries, UsageQueries, DoorQueries):
             record = session.get(BidRecord, bid)
             return None if record is None or record.draw is None else loads(Draw, record.draw)
 
-    def reserved(self, buyer: Address, delegate: Address | None = None) -> int:
-        """Base units that the buyer's unopened orders would lock at their limits; of those alone that
-        `delegate` signed where it is given."""
+    def reserved(self, buyer: Address) -> int:
+        """Base units that the buyer's unopened orders would lock at their limits."""
         query = select(JobRecord.reserve).where(
             JobRecord.buyer == buyer, col(JobRecord.state).in_([state.value for state in _UNOPENED])
         )
-        if delegate is not None:
-            query = query.where(JobRecord.delegate == delegate)
         with self._open() as session:
             return sum(session.exec(query).all())
 
@@ -121,10 +118,6 @@ class Queries(AccountQueries, UsageQueries, DoorQueries):
             query = query.where(col(LeaseRecord.state).in_([state.value for state in states]))
         with self._open() as session:
             return [_lease_row(session, record) for record in session.exec(query).all()]
-
-    def unclosed_leases(self) -> list[LeaseRow]:
-        """The leases that hold capacity: planned, or open on chain."""
-        return self.leases(states=(LeaseState.PLANNED, LeaseState.ACTIVE))
 
     def yielding_leases(self) -> list[LeaseRow]:
         """The leases that were ever told to yield, open or closed."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ledger.chain.client import ChainLease, ChainState, MarketClient
 from ledger.chain.log_ranges import pieces
-from ledger.market.delegation import Delegation, Role
+from ledger.market.delegation import revoked
 from ledger.market.errors import Broken
 from ledger.market.events import BlockRef, DelegateSet, Deposited, Logged
 from ledger.market.identity import NO_DIGEST, Address, text
@@ -182,8 +182,7 @@ def _keys(reading: _Reading, pinned: MarketClient) -> Iterator[_Figure]:
         unused = [nonce for nonce in sorted(nonces) if not pinned.nonce_used(account, nonce)]
         yield "nonces that are not used", account, [], unused
     for account, key in sorted(reading.keys):
-        revoked = Delegation(key=key, roles=Role(0), allowance=0, until=0)
-        ours = state.delegations.get((account, key), revoked)
+        ours = state.delegations.get((account, key), revoked(key))
         yield "delegate", account, ours, pinned.delegation_of(account, key)
 
 

@@ -20,6 +20,7 @@ from ledger.market.lease import LeaseTerms
 from ledger.market.offer import Offer
 from ledger.market.ranges import exact_bytes, unsigned
 from ledger.market.receipt import UsageReceipt
+from ledger.market.traits import canonical_model
 from ledger.market.withdrawal import Withdrawal
 
 NAME = "ComputeMarket"
@@ -217,5 +218,5 @@ def session_message(domain: Domain | TokenDomain, account: Address, key: Address
 def model_tag(name: str) -> int:
     """The traits' 32-bit tag of a device model: keccak's first 4 bytes of the name in lower case with
     single spaces, 0 for no name."""
-    canonical = " ".join(name.lower().split())
+    canonical = canonical_model(name)
     return int.from_bytes(keccak(canonical.encode())[:4], "big") if canonical else 0

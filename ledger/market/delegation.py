@@ -34,3 +34,8 @@ class Delegation:
     def may(self, role: Role, at: int) -> bool:
         """Whether the key has the role at this moment."""
         return role in self.roles and at <= self.until
+
+
+def revoked(key: Address) -> Delegation:
+    """What a key may do that nobody named, or no longer: nothing."""
+    return Delegation(key=key, roles=Role(0), allowance=0, until=0)

@@ -5,7 +5,7 @@ strict. Units: milli-cores, MiB, seconds, milli-base-units per hour.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ledger.market.accelerators import Accelerators, accelerators_from_plain
 from ledger.market.domains import Preference, check_pattern
@@ -41,6 +41,7 @@ __all__ = [
     "Times",
     "check_path",
     "job_from_plain",
+    "same_but_resized",
 ]
 
 KIND = "bingwang/job/1"
@@ -253,6 +254,16 @@ def _read_input(value: object) -> InputFile:
     file = InputFile(path=read.get("path", str), sha256=read.get("sha256", str), size=read.get("size", int))
     read.done()
     return file
+
+
+_RESIZED = frozenset({"cpu", "memory", "disk", "max_rate", "max_seconds", "retry", "times"})
+
+
+def same_but_resized(before: Job, after: Job) -> bool:
+    """Whether a container of `before` may go on as `after`: the same job, at most with other resources, for
+    another price or time."""
+    kept = (one.name for one in fields(Job) if one.name not in _RESIZED)
+    return all(getattr(before, name) == getattr(after, name) for name in kept)
 
 
 def job_from_plain(value: object) -> Job:

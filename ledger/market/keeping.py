@@ -16,6 +16,7 @@ from ledger.market.job import Job
 from ledger.market.job_terms import ANY_PLACE, ANY_PROVIDER, ANY_TIME
 from ledger.market.latency import within
 from ledger.market.offer_document import OfferDocument, OfferedDevices
+from ledger.market.traits import canonical_model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ def unkept(job: Job, place: Place) -> Iterator[tuple[str, str]]:
 
 def _devices(wanted: Accelerators, lent: OfferedDevices | None) -> Iterator[tuple[str, str]]:
     model = lent.model if lent else ""
-    if wanted.models and canonical(model) not in map(canonical, wanted.models):
+    if wanted.models and canonical_model(model) not in map(canonical_model, wanted.models):
         yield "model-excluded", f"The job names other models than {model or 'none'}."
     if wanted.profile != (lent.profile if lent else ""):
         yield "other-profile", f"The job wants {wanted.profile or 'no instances of a profile'}."
@@ -61,11 +62,6 @@ def _devices(wanted: Accelerators, lent: OfferedDevices | None) -> Iterator[tupl
         yield "below-floor", f"The device does too little in {', '.join(low)}."
     if wanted.weights and not reaches(capability, wanted.weights, wanted.min_score):
         yield "below-score", f"The device's score is below {wanted.min_score} per mille."
-
-
-def canonical(model: str) -> str:
-    """A model's name as its tag is made of it (PROTOCOL "Traits")."""
-    return " ".join(model.lower().split())
 
 
 def _times(job: Job, place: Place) -> Iterator[tuple[str, str]]:

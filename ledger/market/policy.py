@@ -17,6 +17,11 @@ FREE_CLAIM_INTERVALS = 1
 """a claim up to this many receipt intervals needs no bond of the provider"""
 
 
+def lock_of(escrow: int, stake_bps: int) -> int:
+    """Base units of its provider's stake that a lease of this escrow locks, rounded down."""
+    return escrow * stake_bps // BASIS_POINTS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Windows of one market in seconds, shares in basis points (1/10,000)."""
@@ -70,8 +75,8 @@ class Policy:
         return JURY_INTERVALS * self.receipt_interval
 
     def lock_for(self, escrow: int) -> int:
-        """Base units of the provider's stake that a lease of this escrow locks, rounded down."""
-        return escrow * self.stake_bps // BASIS_POINTS
+        """`lock_of` in this market."""
+        return lock_of(escrow, self.stake_bps)
 
     def fee_on(self, paid: int) -> int:
         """The matcher's part, in base units, of all that a lease has paid; a payout's fee is a difference."""

@@ -150,6 +150,11 @@ def bits(table: dict[str, int], kind: str, names: tuple[str, ...]) -> int:
     return word
 
 
+def canonical_model(name: str) -> str:
+    """A device model's name as its tag is made of it (PROTOCOL "Traits"): lower case, single spaces."""
+    return " ".join(name.lower().split())
+
+
 def names_of(table: dict[str, int], word: int) -> tuple[str, ...]:
     """The names whose bit is set, in table order."""
     return tuple(name for name, position in table.items() if word >> position & 1)

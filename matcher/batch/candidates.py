@@ -87,9 +87,9 @@ def _counted(entrants: Sequence[Entrant]) -> tuple[Sequence[Entrant], Scale]:
     orders = [one.order for one in entrants]
     costs = [one.places[0].cost for one in entrants]
     zeros = [min(0, cost) for cost in costs]
-    if scale_for(orders, zeros).cut:
-        zeros = costs
     scale = scale_for(orders, zeros)
+    if scale.cut:
+        zeros, scale = costs, scale_for(orders, costs)
     return [replace(one, zero=zero) for one, zero in zip(entrants, zeros, strict=True)], scale
 
 

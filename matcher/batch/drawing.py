@@ -5,17 +5,17 @@ published seed. So replicas are served before all others, in the order of the qu
 what is cleared by welfare; alternatives of theirs that are no replicas do, where no replicas were served.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import numpy as np
 
-from ledger.market.draw import ranked
 from matcher.batch.contests import Contest
 from matcher.batch.settled import Seat
-from matcher.columns import Numbers, OfferView
+from matcher.columns import OfferView
 from matcher.eligibility import eligible
 from matcher.orders import BidOrder
+from matcher.placement import drawn_apart
 from matcher.pricing import ask_rates
 
 
@@ -43,27 +43,13 @@ def _served(view: OfferView, contest: Contest, at: int) -> list[Seat]:
     for order in contest:
         if order.replicated:
             rates = ask_rates(view.ask, order.bid.want)
-            rows = list(islice(_apart(view, order, rates, at), order.members))
+            fit = np.flatnonzero(eligible(view, order, rates, at)).tolist()
+            rows = list(islice(drawn_apart(order, view, fit), order.members))
             found += [(order, rows, rates)] if len(rows) == order.members else []
     if not found:
         return []
     order, rows, rates = min(found, key=lambda one: sum(int(one[2][row]) for row in one[1]))
     return [_take(view, order, row, int(rates[row])) for row in rows]
-
-
-def _apart(view: OfferView, order: BidOrder, rates: Numbers, at: int) -> Iterator[int]:
-    """The eligible rows as the seed draws them, of each provider and each domain one."""
-    rows = np.flatnonzero(eligible(view, order, rates, at)).tolist()
-    named = {view.orders[row].id: row for row in rows}
-    providers: set[int] = set()
-    domains: set[int] = set()
-    for offer in ranked(order.seed, named):
-        row = named[offer]
-        provider, domain = view.provider_of(row), int(view.column("domain")[row])
-        if provider not in providers and domain not in domains:
-            providers.add(provider)
-            domains.add(domain)
-            yield row
 
 
 def _take(view: OfferView, order: BidOrder, row: int, rate: int) -> Seat:

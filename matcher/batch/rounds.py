@@ -158,6 +158,12 @@ def _won(posed: Posed, solution: Solution) -> Set[int]:
     return {posed.entrants[number].contest for number, members in enumerate(solution.chosen) if members}
 
 
+def _served(posed: Posed, seats: Sequence[Seat]) -> set[int]:
+    """The contests of which an order has these seats."""
+    seated = {seat.order.id for seat in seats}
+    return {one.contest for one in posed.entrants if one.order.id in seated}
+
+
 def _vague_seats(posed: Posed, seats: Sequence[Seat], demand: Demand | None) -> list[Seat]:
     """The seats of those whose worth is lost in the rounding of much larger sums: one after another, the
     worthiest first, in the room that is left."""
@@ -166,8 +172,7 @@ def _vague_seats(posed: Posed, seats: Sequence[Seat], demand: Demand | None) -> 
         return []
     view = posed.view.part(range(len(posed.view.orders)))
     spend(view, seats)
-    won = {seat.order.id for seat in seats}
-    done = {one.contest for one in posed.entrants if one.order.id in won}
+    done = _served(posed, seats)
     found: list[Seat] = []
     for one in vague:
         if one.contest not in done:
@@ -202,8 +207,7 @@ def _seats(view: OfferView, entrant: Entrant, members: Sequence[Member]) -> Iter
 
 
 def _round(posed: Posed, solution: Solution, seats: Sequence[Seat], lists: _Lists) -> Round:
-    ideal, served = lists.ideal(), {seat.order.id for seat in seats}
-    won = {one.contest for one in posed.entrants if one.order.id in served}
+    ideal, won = lists.ideal(), _served(posed, seats)
     whole = posed.scale.cut == 0 and not lists.any_cut()
     return Round(
         view=posed.view,

@@ -6,7 +6,6 @@ the lock of the dearer lease; where it does not, at the ask.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
@@ -14,9 +13,8 @@ from ledger.market.money import highest_rate
 from ledger.market.resource import LANE_NAMES
 from matcher.batch.candidates import Entrant
 from matcher.columns import OfferView
-from matcher.index.place import Place
 from matcher.orders import BidOrder, OfferOrder
-from matcher.uniform import Class, Loss, Trade, rates
+from matcher.uniform import Loss, Trade, rates
 
 _GPU, _CPU = LANE_NAMES.index("gpu"), LANE_NAMES.index("cpu")
 
@@ -54,7 +52,7 @@ def priced(view: OfferView, seats: Sequence[Seat], lost: Iterable[Entrant]) -> l
     cover the seats at their asks, are spent."""
     buyers: dict[bytes, int] = {}
     offers = {offer.id: offer for offer in view.orders}
-    losses = [_loss(offers[one.places[0].offer], one.order, one.places[0], buyers) for one in lost]
+    losses = [_loss(offers[one.places[0].offer], one, buyers) for one in lost]
     uniform = rates([_trade(seat, buyers) for seat in seats], losses)
     for seat in seats:
         _lock(view, seat, view.lock_for(seat.ask_rate, seat.order.bid.duration))
@@ -69,14 +67,10 @@ def _lane(order: BidOrder) -> int:
     )
 
 
-def _good(offer: OfferOrder, lane: int) -> Class:
-    return lane, offer.offer.traits.model, offer.offer.traits.regions
-
-
 def _trade(seat: Seat, buyers: dict[bytes, int]) -> Trade:
     bid, lane = seat.order.bid, _lane(seat.order)
     return Trade(
-        good=_good(seat.offer, lane),
+        good=(lane, seat.offer.offer.traits.model, seat.offer.offer.traits.regions),
         buyer=buyers.setdefault(bid.buyer, len(buyers)),
         units=tuple(bid.want)[lane],
         ask=tuple(seat.offer.offer.ask)[lane],
@@ -86,15 +80,10 @@ def _trade(seat: Seat, buyers: dict[bytes, int]) -> Trade:
     )
 
 
-def _loss(offer: OfferOrder, order: BidOrder, place: Place, buyers: dict[bytes, int]) -> Loss:
-    lane = _lane(order)
-    units = tuple(order.bid.want)[lane]
-    beside = place.rate - tuple(offer.offer.ask)[lane] * units
-    return Loss(
-        good=_good(offer, lane),
-        buyer=buyers.setdefault(order.bid.buyer, len(buyers)),
-        worth=Fraction(order.bid.limit_rate - beside, units),
-    )
+def _loss(offer: OfferOrder, entrant: Entrant, buyers: dict[bytes, int]) -> Loss:
+    """What was missed is worth what the trade at the order's cheapest place would have been."""
+    missed = _trade(Seat(order=entrant.order, offer=offer, ask_rate=entrant.places[0].rate), buyers)
+    return Loss(good=missed.good, buyer=missed.buyer, worth=missed.worth)
 
 
 def _covered(view: OfferView, seat: Seat, rate: int) -> int:

@@ -19,11 +19,16 @@ def encode(item: Item) -> bytes:
     """The bytes of an item."""
     match item:
         case bytes():
-            return b"%d:%b" % (len(item), item)
+            return bytes_item(item)
         case list():
             return b"l" + b"".join(map(encode, item)) + b"e"
         case _:
             return b"i%de" % item
+
+
+def bytes_item(value: bytes) -> bytes:
+    """A byte string, spelled."""
+    return b"%d:%b" % (len(value), value)
 
 
 def decode(raw: bytes) -> Item:

@@ -12,8 +12,7 @@ from typing import Never
 
 from ledger.market.errors import Rejected
 from ledger.market.identity import Digest, text
-from matcher.bundle.bencode import Item, decode, encode
-from matcher.bundle.values import bytes_item
+from matcher.bundle.bencode import Item, bytes_item, decode, encode
 
 LEAF = 32
 """entries of a leaf at most"""

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from ledger.market.errors import Rejected
 from ledger.market.identity import OfferId
 from ledger.market.resource import Quantities
 from matcher.book import Book, CapacityStated
-from matcher.devices import Devices
+from matcher.devices import Devices, check_both
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +18,7 @@ class Use:
     free_memory: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.free_milli) != len(self.free_memory):
-            raise Rejected(
-                "devices-unequal",
-                f"{len(self.free_milli)} devices have free milli, {len(self.free_memory)} free memory.",
-                "Give both for each device.",
-            )
+        check_both(self.free_milli, self.free_memory)
 
     @property
     def idle(self) -> bool:

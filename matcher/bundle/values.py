@@ -14,7 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, NewType, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from ledger.market.errors import Broken, MarketError, Rejected
-from matcher.bundle.bencode import Item, decode
+from matcher.bundle.bencode import Item, bytes_item, decode
 
 T = TypeVar("T")
 Encode = Callable[[Any], bytes]
@@ -71,11 +71,6 @@ def _describe(kind: Any, seen: dict[str, str]) -> str:  # noqa: ANN401 - a type 
         named = (f"{one.name}:{_describe(hints[one.name], seen)}" for one in fields(own))
         seen[own.__name__] = ",".join(named)
     return own.__name__
-
-
-def bytes_item(value: bytes) -> bytes:
-    """A byte string, spelled."""
-    return b"%d:%b" % (len(value), value)
 
 
 @cache

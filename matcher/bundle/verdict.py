@@ -1,7 +1,7 @@
 """Whether an epoch's result is what the rules make of its book, and where it first is not."""
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import fields
 
 from ledger.market.errors import Rejected
 from ledger.market.identity import text
@@ -31,19 +31,16 @@ def differences(published: Clearing, again: Clearing) -> Iterator[str]:
         ours, theirs = (one.matches[place : place + 1] for one in (again, published))
         if ours != theirs:
             yield f"match {place} is {_shown(*theirs)}, and should be {_shown(*ours)}"
-    published, again = replace(published, matches=()), replace(again, matches=())
-    for one in fields(Clearing):
-        theirs, ours = getattr(published, one.name), getattr(again, one.name)
-        if one.name != "unmatched" and theirs != ours:
-            yield f"{one.name} is {theirs}, and should be {ours}"
+    for name in (one.name for one in fields(Clearing) if one.name not in ("matches", "unmatched")):
+        theirs, ours = getattr(published, name), getattr(again, name)
+        if theirs != ours:
+            yield f"{name} is {theirs}, and should be {ours}"
 
 
 def _shown(match: Match | None = None) -> str:
     if match is None:
         return "none"
-    members = (
-        f"{text(one.offer)} at {one.rate}{_devices(getattr(one, 'devices', ()))}" for one in match.members
-    )
+    members = (f"{text(one.offer)} at {one.rate}{_devices(one.devices)}" for one in match.members)
     return f"bid {text(match.bid)} with {', '.join(members)}"
 
 

@@ -11,21 +11,16 @@ from decimal import Decimal, localcontext
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ledger.market.ranges import unsigned
+from matcher.compiled import Numbers
 from matcher.devices import WHOLE
-from matcher.fragmentation.holes import Holes, losses
-
-Numbers = NDArray[np.int64]
+from matcher.fragmentation.holes import ONE, Holes, losses
 
 MODELS = 62
 """a model is a number below it"""
 ANY_MODEL = (1 << MODELS) - 1
 """admits offers of every model"""
-
-ONE = 1 << 20
-"""one milli of a GPU in the fixed point of the scores"""
 
 _COVERED = 95
 """percent of the tasks that the typical shapes cover, as in "Beware of Fragmentation" (ATC'23)"""

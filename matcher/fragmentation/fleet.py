@@ -1,10 +1,10 @@
 """Fleet: offers as rows of numbers, and the choice among equally cheap ones that strands least.
 
-`classes` ranks a few rows for a market whose prices decide first; `choose` finds the best of all rows
-for a cluster whose machines cost the same. Both give a row the same class.
+For a cluster whose machines cost the same; `ties` gives a row the same class, for a market whose prices
+decide first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,10 +12,11 @@ import numpy as np
 
 from ledger.market.errors import Rejected
 from ledger.market.ranges import unsigned
+from matcher.compiled import Numbers
 from matcher.devices import WHOLE
 from matcher.fragmentation.demand import MODELS, Demand, Shape, sigmoid
-from matcher.fragmentation.ranking import Classes, Numbers, first_best, rank_all, rank_changed
-from matcher.fragmentation.scores import FIRST, NOWHERE, OURS, class_of, move
+from matcher.fragmentation.ranking import Classes, first_best, rank_all, rank_changed
+from matcher.fragmentation.scores import FIRST, NOWHERE, OURS, Tables, class_of, move
 
 MOST_DEVICES = 64
 """of one offer"""
@@ -75,33 +76,19 @@ class Fleet:
         width = FIRST + max((len(room.milli) for room in rooms), default=0)
         self._fleet = np.zeros((max(1, len(rooms)), width), dtype=np.int64)
         for row, room in enumerate(rooms):
-            self._write(row, room)
+            self._fleet[row, :FIRST] = (room.cpu, room.memory, room.slots, room.model, len(room.milli))
+            self._fleet[row, FIRST : FIRST + len(room.milli)] = room.milli
         self._changed = np.zeros(1024, dtype=np.int64)
         self._changes = 0
         self._marks, self._mark = np.zeros(len(self._fleet), dtype=np.int64), 0
         self._rankings: dict[Shape, _Ranking] = {}
-        self._work(demand)
-
-    def _work(self, demand: Demand) -> None:
-        """The tables of a demand, and room for the scores to work in."""
-        self._chosen = np.zeros(MOST_DEVICES, dtype=np.int64)
-        self._tables = (
-            demand.typical,
-            demand.popular,
-            np.zeros((len(demand.typical), 2), dtype=np.int64),
-            demand.losses,
-            sigmoid(),
-            demand.steps,
-            demand.cpu_worth,
-            self._policy,
-            self._chosen,
-            np.zeros(self._fleet.shape[1], dtype=np.int64),
-        )
-        self._rankings.clear()
+        self.expect(demand)
 
     def expect(self, demand: Demand) -> None:
         """Judge places by another demand from here on."""
-        self._work(demand)
+        self._tables = tables(demand, self._policy, self._fleet.shape[1])
+        self._chosen = self._tables[-2]
+        self._rankings.clear()
 
     def __len__(self) -> int:
         return self._rows
@@ -110,32 +97,6 @@ class Fleet:
         """What a row has free."""
         cpu, memory, slots, model, count, *milli = self._fleet[row].tolist()
         return Room(cpu=cpu, memory=memory, slots=slots, model=model, milli=tuple(milli[:count]))
-
-    def put(self, row: int, room: Room) -> None:
-        """Replace a row, or add one behind the last."""
-        if row == self._rows:
-            self._grow(len(room.milli))
-            self._rows += 1
-        elif FIRST + len(room.milli) > self._fleet.shape[1]:
-            self._grow(len(room.milli))
-        self._fleet[row] = 0
-        self._write(row, room)
-        self._touch(row)
-
-    def _grow(self, devices: int) -> None:
-        rows, width = self._fleet.shape
-        needed = max(width, FIRST + devices)
-        if self._rows < rows and needed == width:
-            return
-        larger = np.zeros((rows * 2 if self._rows == rows else rows, needed), dtype=np.int64)
-        larger[:rows, :width] = self._fleet
-        self._fleet, self._marks = larger, np.zeros(len(larger), dtype=np.int64)
-        self._tables = (*self._tables[:-1], np.zeros(needed, dtype=np.int64))
-        self._rankings.clear()
-
-    def _write(self, row: int, room: Room) -> None:
-        self._fleet[row, :FIRST] = (room.cpu, room.memory, room.slots, room.model, len(room.milli))
-        self._fleet[row, FIRST : FIRST + len(room.milli)] = room.milli
 
     def take(self, choice: Choice, shape: Shape) -> None:
         """So much less free; `Rejected` where it does not fit."""
@@ -164,20 +125,10 @@ class Fleet:
         self._changed[self._changes] = row
         self._changes += 1
 
-    def choose(self, shape: Shape, rows: Iterable[int] | None = None) -> Choice | None:
-        """The first row of the best class, of these or of all, and its devices; None where nothing fits."""
-        if rows is None:
-            row = first_best(self._ranking(shape).classes, self._rows)
-        else:
-            among = np.fromiter(rows, dtype=np.int64)
-            classes = self.classes(shape, among)
-            row = int(among[classes.argmax()]) if classes.size and classes.max() > NOWHERE else -1
+    def choose(self, shape: Shape) -> Choice | None:
+        """The first row of the best class, and its devices; None where nothing fits."""
+        row = first_best(self._ranking(shape).classes, self._rows)
         return None if row < 0 else Choice(row=row, devices=self.devices(shape, row))
-
-    def classes(self, shape: Shape, rows: Numbers) -> Numbers:
-        """The class of each of these rows, the higher the better, `NOWHERE` where the shape does not fit."""
-        asked = numbers(shape)
-        return np.array([class_of(self._fleet[row], asked, *self._tables) for row in rows], dtype=np.int64)
 
     def fitting(self, shape: Shape) -> Numbers:
         """All rows where the shape fits."""
@@ -187,7 +138,7 @@ class Fleet:
         """The devices that the shape gets on a row where it fits."""
         if not shape.devices:
             return ()
-        class_of(self._fleet[row], numbers(shape), *self._tables)
+        class_of(self._fleet[row], numbers(shape), self._tables)
         return tuple(sorted((self._chosen[: shape.devices] - FIRST).tolist()))
 
     def _ranking(self, shape: Shape) -> _Ranking:
@@ -196,7 +147,7 @@ class Fleet:
         if ranking is None:
             self._forget()
             ranking = _Ranking(np.full(len(self._fleet), NOWHERE, dtype=np.int32), 0)
-            rank_all(ranking.classes, self._rows, self._fleet, asked, *self._tables)
+            rank_all(ranking.classes, self._rows, self._fleet, asked, self._tables)
         elif ranking.seen < self._changes:
             self._mark += 1
             changed = self._changed[: self._changes]
@@ -208,7 +159,7 @@ class Fleet:
                 self._mark,
                 self._fleet,
                 asked,
-                *self._tables,
+                self._tables,
             )
         ranking.seen = self._changes
         self._rankings[shape] = ranking
@@ -219,6 +170,22 @@ class Fleet:
         most = max(1, _KEPT_BYTES // (4 * len(self._fleet)))
         while len(self._rankings) >= most:
             del self._rankings[next(iter(self._rankings))]
+
+
+def tables(demand: Demand, policy: int, width: int) -> Tables:
+    """What the scores read of a demand, and room for them to work in, for rows of so many columns."""
+    return (
+        demand.typical,
+        demand.popular,
+        demand.losses,
+        sigmoid(),
+        demand.steps,
+        demand.cpu_worth,
+        policy,
+        np.zeros((len(demand.typical), 2), dtype=np.int64),
+        np.zeros(width, dtype=np.int64),
+        np.zeros(width, dtype=np.int64),
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -9,23 +9,22 @@ f, with k arrivals to come, loss_k(f) = E min(loss_{k-1}(f), loss_{k-1}(f - shar
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from matcher.compiled import compiled
+from matcher.compiled import Numbers, compiled
 from matcher.devices import WHOLE
 
 Holes: TypeAlias = tuple[tuple[int, int], ...]
 """(share in milli, how often it is asked for)"""
 
 ONE = 1 << 20
-"""one milli in the fixed point of the losses"""
+"""one milli of a GPU in the fixed point of losses and scores"""
 
 _ARRIVALS = 28
 """of shares that a hole may wait for: only the few devices that are partly used compete for them. Much fewer
 value a hole too little, several times as many leave it empty for what does not come."""
 
 
-def losses(holes: Holes) -> NDArray[np.int64]:
+def losses(holes: Holes) -> Numbers:
     """Expected loss of a device by its free milli, 0 to 1000, in fixed point; an idle one loses nothing."""
     asked = np.array([hole for hole in holes if 0 < hole[0] < WHOLE], dtype=np.int64).reshape(-1, 2)
     lost = _stopped(asked, np.arange(WHOLE + 1, dtype=np.int64) * ONE, _ARRIVALS)
@@ -34,7 +33,7 @@ def losses(holes: Holes) -> NDArray[np.int64]:
 
 
 @compiled("int64[::1](int64[:, ::1], int64[::1], int64)")
-def _stopped(asked: NDArray[np.int64], loss: NDArray[np.int64], arrivals: int) -> NDArray[np.int64]:
+def _stopped(asked: Numbers, loss: Numbers, arrivals: int) -> Numbers:
     total = asked[:, 1].sum()
     if total == 0:
         return loss

@@ -5,36 +5,17 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from matcher.compiled import compiled
-from matcher.fragmentation.scores import COUNT, FIRST, NOWHERE, TABLES, class_of
+from matcher.compiled import Numbers, compiled
+from matcher.fragmentation.scores import COUNT, FIRST, NOWHERE, ROW, TABLE, TABLES, Tables, class_of
 
-Numbers: TypeAlias = NDArray[np.int64]
 Classes: TypeAlias = NDArray[np.int32]
 
 _MEMO = 1024
 """rows whose class is remembered by their content while all are scored: fresh machines are alike"""
 
-_ROW = "int64[::1]"
-_TABLE = "int64[:, ::1]"
 
-
-@compiled(f"void(int32[::1], int64, {_TABLE}, {_ROW}, {TABLES})")
-def rank_all(
-    classes: Classes,
-    rows: int,
-    fleet: Numbers,
-    shape: Numbers,
-    typical: Numbers,
-    popular: Numbers,
-    found: Numbers,
-    losses: Numbers,
-    sigmoid: Numbers,
-    steps: Numbers,
-    cpu_worth: int,
-    policy: int,
-    chosen: Numbers,
-    after: Numbers,
-) -> None:
+@compiled(f"void(int32[::1], int64, {TABLE}, {ROW}, {TABLES})")
+def rank_all(classes: Classes, rows: int, fleet: Numbers, shape: Numbers, tables: Tables) -> None:
     """Score the first `rows` rows."""
     memo = np.full(_MEMO, -1, dtype=np.int64)
     for row in range(rows):
@@ -53,12 +34,10 @@ def rank_all(
             classes[row] = classes[twin]
             continue
         memo[slot] = row
-        classes[row] = class_of(
-            here, shape, typical, popular, found, losses, sigmoid, steps, cpu_worth, policy, chosen, after
-        )
+        classes[row] = class_of(here, shape, tables)
 
 
-@compiled(f"void(int32[::1], {_ROW}, int64, {_ROW}, int64, {_TABLE}, {_ROW}, {TABLES})")
+@compiled(f"void(int32[::1], {ROW}, int64, {ROW}, int64, {TABLE}, {ROW}, {TABLES})")
 def rank_changed(
     classes: Classes,
     changed: Numbers,
@@ -67,16 +46,7 @@ def rank_changed(
     mark: int,
     fleet: Numbers,
     shape: Numbers,
-    typical: Numbers,
-    popular: Numbers,
-    found: Numbers,
-    losses: Numbers,
-    sigmoid: Numbers,
-    steps: Numbers,
-    cpu_worth: int,
-    policy: int,
-    chosen: Numbers,
-    after: Numbers,
+    tables: Tables,
 ) -> None:
     """Score each of `changed[since:]` once; `marks` tells by `mark` which were."""
     for place in range(since, changed.size):
@@ -84,20 +54,7 @@ def rank_changed(
         if marks[row] == mark:
             continue
         marks[row] = mark
-        classes[row] = class_of(
-            fleet[row],
-            shape,
-            typical,
-            popular,
-            found,
-            losses,
-            sigmoid,
-            steps,
-            cpu_worth,
-            policy,
-            chosen,
-            after,
-        )
+        classes[row] = class_of(fleet[row], shape, tables)
 
 
 @compiled("int64(int32[::1], int64)")

@@ -12,11 +12,10 @@ arithmetic is in integers throughout, so that every machine ranks alike.
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from matcher.compiled import compiled
-
-Numbers: TypeAlias = NDArray[np.int64]
+from matcher.compiled import Numbers, compiled
+from matcher.devices import WHOLE
+from matcher.fragmentation.holes import ONE
 
 CPU, MEMORY, SLOTS, MODEL, COUNT, FIRST = range(6)
 """columns of a row; the devices begin at FIRST"""
@@ -30,8 +29,6 @@ NOWHERE = -1
 MIDDLE = 1 << 30
 """the class of a place that makes nothing better or worse"""
 
-_ONE = 1 << 20
-_WHOLE = 1000
 _LEVELS = 300
 """classes to the GPU: places that differ by less than a three-hundredth are equal"""
 _STRANDED = 28
@@ -41,19 +38,21 @@ break more of them"""
 _FITTING = 40
 """classes between a placement that spoils all and one that spoils nothing for the typical shapes; it decides
 where devices and balance do not, as between models and on machines short of cores"""
-_LEVEL = 1000 * _ONE
+_LEVEL = 1000 * ONE
 """of raw score, in which the three are summed"""
 _PAPER_CPU, _PAPER_GPU = 128_000, 8_000
 """the largest machine of the trace, by which best fit normalises"""
 
 
-_ROW = "int64[::1]"
-_TABLE = "int64[:, ::1]"
-TABLES = f"{_TABLE}, {_TABLE}, {_TABLE}, {_ROW}, {_ROW}, {_ROW}, int64, int64, {_ROW}, {_ROW}"
-"""what a demand and a policy give `class_of`, and its room to work in"""
+Tables: TypeAlias = tuple[Numbers, Numbers, Numbers, Numbers, Numbers, int, int, Numbers, Numbers, Numbers]
+"""what `class_of` reads of a demand and a policy: typical, popular, losses, sigmoid, steps, a core's worth,
+policy; and its room to work in: two columns a kind, the columns of the chosen devices, and a row"""
+ROW = "int64[::1]"
+TABLE = "int64[:, ::1]"
+TABLES = f"Tuple(({TABLE}, {TABLE}, {ROW}, {ROW}, {ROW}, int64, int64, {TABLE}, {ROW}, {ROW}))"
 
 
-@compiled(f"boolean({_ROW}, {_ROW})")
+@compiled(f"boolean({ROW}, {ROW})")
 def fits(row: Numbers, shape: Numbers) -> bool:
     """Whether the shape finds room now."""
     if row[CPU] < shape[SHAPE_CPU] or row[MEMORY] < shape[SHAPE_MEMORY] or row[SLOTS] < 1:
@@ -69,25 +68,7 @@ def fits(row: Numbers, shape: Numbers) -> bool:
     return bool(found >= wanted)
 
 
-@compiled(f"int64({_ROW}, int64, {_TABLE}, {_ROW})")
-def fragments(row: Numbers, cpu: int, typical: Numbers, popular: Numbers) -> int:
-    """Idle milli that a typical shape cannot use, summed by popularity (F of the paper, times the counts),
-    of the row's devices beside so much cpu; `popular` is that of the row's model."""
-    idle = row[FIRST : FIRST + row[COUNT]].sum()
-    total = idle * popular[-1]
-    for kind in range(typical.shape[0]):
-        if popular[kind] and typical[kind, KIND_CPU] <= cpu:
-            usable, fitting = 0, 0
-            for device in range(FIRST, FIRST + row[COUNT]):
-                if row[device] >= typical[kind, KIND_SHARE]:
-                    usable += row[device]
-                    fitting += 1
-            if fitting >= typical[kind, KIND_DEVICES]:
-                total -= popular[kind] * usable
-    return int(total)
-
-
-@compiled(f"void({_ROW}, {_ROW}, {_ROW})")
+@compiled(f"void({ROW}, {ROW}, {ROW})")
 def fullest(row: Numbers, shape: Numbers, chosen: Numbers) -> None:
     """Write the columns of the fullest devices that fit, of equals the first. Enough must fit."""
     for place in range(shape[SHAPE_DEVICES]):
@@ -104,10 +85,10 @@ def fullest(row: Numbers, shape: Numbers, chosen: Numbers) -> None:
 @compiled("int64(int64, int64, int64)")
 def stranded(cpu: int, idle: int, cpu_worth: int) -> int:
     """Milli of idle GPU that so much cpu cannot serve, in fixed point."""
-    return max(0, idle * _ONE - min(cpu, 1 << 32) * cpu_worth) if cpu_worth else 0
+    return max(0, idle * ONE - min(cpu, 1 << 32) * cpu_worth) if cpu_worth else 0
 
 
-@compiled(f"void({_ROW}, {_TABLE}, {_TABLE})")
+@compiled(f"void({ROW}, {TABLE}, {TABLE})")
 def survey(row: Numbers, typical: Numbers, found: Numbers) -> None:
     """Of each typical kind: the milli of the devices that have its share free, and their number."""
     for kind in range(typical.shape[0]):
@@ -119,11 +100,13 @@ def survey(row: Numbers, typical: Numbers, found: Numbers) -> None:
         found[kind, 0], found[kind, 1] = usable, fitting
 
 
-@compiled(f"int64(int64, int64, {_TABLE}, {_ROW}, {_TABLE}, int64, int64)")
+@compiled(f"int64(int64, int64, {TABLE}, {ROW}, {TABLE}, int64, int64)")
 def surveyed(
     cpu: int, idle: int, typical: Numbers, popular: Numbers, found: Numbers, old: int, new: int
 ) -> int:
-    """`fragments` of a surveyed row, had one of its devices `new` free instead of `old`."""
+    """Idle milli that a typical shape cannot use, summed by popularity (F of the paper, times the counts), of
+    a surveyed row with `idle` milli beside so much cpu, had one of its devices `new` free instead of `old`;
+    `popular` is that of the row's model."""
     total = (idle - old + new) * popular[-1]
     for kind in range(typical.shape[0]):
         if typical[kind, KIND_CPU] <= cpu:
@@ -148,7 +131,7 @@ def plain_class(policy: int, cpu: int, idle: int) -> int:
     return MIDDLE + 100 * (whole - cpu * _PAPER_GPU - idle * _PAPER_CPU) // whole
 
 
-@compiled(f"int64({_ROW}, {_ROW}, {_ROW}, {_ROW}, {_ROW})")
+@compiled(f"int64({ROW}, {ROW}, {ROW}, {ROW}, {ROW})")
 def place_all(row: Numbers, shape: Numbers, chosen: Numbers, losses: Numbers, after: Numbers) -> int:
     """What the chosen devices will lose more, and in `after` the row with them taken."""
     after[:] = row
@@ -160,7 +143,7 @@ def place_all(row: Numbers, shape: Numbers, chosen: Numbers, losses: Numbers, af
     return spoiled
 
 
-@compiled(f"int64(int64, int64, int64, {_ROW})")
+@compiled(f"int64(int64, int64, int64, {ROW})")
 def merit(fall: int, popularity: int, harm: int, sigmoid: Numbers) -> int:
     """Our raw score, from the fall of fragmentation and the harm done to devices and balance."""
     entry = sigmoid.size // 2
@@ -169,23 +152,11 @@ def merit(fall: int, popularity: int, harm: int, sigmoid: Numbers) -> int:
     return int(_FITTING * 1000 * sigmoid[min(max(entry, 0), sigmoid.size - 1)] - harm)
 
 
-@compiled(f"int64({_ROW}, {_ROW}, {TABLES})")
-def class_of(
-    row: Numbers,
-    shape: Numbers,
-    typical: Numbers,
-    popular: Numbers,
-    found: Numbers,
-    losses: Numbers,
-    sigmoid: Numbers,
-    steps: Numbers,
-    cpu_worth: int,
-    policy: int,
-    chosen: Numbers,
-    after: Numbers,
-) -> int:
-    """The class of a row, NOWHERE where the shape does not fit, and in `chosen` the columns of the devices
-    it would get. `found` and `after` are room to work in, two columns a kind and as large as `row`."""
+@compiled(f"int64({ROW}, {ROW}, {TABLES})")
+def class_of(row: Numbers, shape: Numbers, tables: Tables) -> int:
+    """The class of a row, NOWHERE where the shape does not fit, and in `tables` the columns of the devices it
+    would get."""
+    typical, popular, losses, sigmoid, steps, cpu_worth, policy, found, chosen, after = tables
     if not fits(row, shape):
         return NOWHERE
     wanted, share, cpu = shape[SHAPE_DEVICES], shape[SHAPE_SHARE], row[CPU] - shape[SHAPE_CPU]
@@ -210,7 +181,8 @@ def class_of(
             fall = before - surveyed(cpu, idle, typical, asked, found, old, new)
         else:
             spoiled = place_all(row, shape, chosen, losses, after)
-            fall = before - fragments(after, cpu, typical, asked)
+            survey(after, typical, found)
+            fall = before - surveyed(cpu, left, typical, asked, found, 0, 0)
         if policy == FGD or wanted == 0:
             here = int(np.searchsorted(steps, fall, side="right")) * _LEVEL
         else:
@@ -222,7 +194,7 @@ def class_of(
     return int(MIDDLE + most // _LEVEL)
 
 
-@compiled(f"boolean({_ROW}, {_ROW}, {_ROW}, int64)")
+@compiled(f"boolean({ROW}, {ROW}, {ROW}, int64)")
 def move(row: Numbers, shape: Numbers, devices: Numbers, sign: int) -> bool:
     """Take the shape (`sign` -1) or give it back (1) on devices by number, each once; False, and nothing
     moved, where so much is not there or a device would have more than a whole."""
@@ -232,7 +204,7 @@ def move(row: Numbers, shape: Numbers, devices: Numbers, sign: int) -> bool:
     for place in range(devices.size):
         if not 0 <= devices[place] < row[COUNT] or (devices[:place] == devices[place]).any():
             return False
-        if not 0 <= row[FIRST + devices[place]] + sign * shape[SHAPE_SHARE] <= _WHOLE:
+        if not 0 <= row[FIRST + devices[place]] + sign * shape[SHAPE_SHARE] <= WHOLE:
             return False
     row[CPU], row[MEMORY], row[SLOTS] = cpu, memory, row[SLOTS] + sign
     for place in range(devices.size):

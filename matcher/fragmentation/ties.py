@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from matcher.fragmentation.demand import Demand, Shape, sigmoid
-from matcher.fragmentation.fleet import numbers
-from matcher.fragmentation.ranking import Numbers, rank_all
-from matcher.fragmentation.scores import FIRST, OURS
+from matcher.compiled import Numbers
+from matcher.fragmentation.demand import Demand, Shape
+from matcher.fragmentation.fleet import numbers, tables
+from matcher.fragmentation.ranking import rank_all
+from matcher.fragmentation.scores import COUNT, CPU, FIRST, MEMORY, MODEL, OURS, SLOTS
 
 _ONE_SLOT = 1
 
@@ -18,25 +19,9 @@ def classes(
     the number of its model, 0 to 61 (0 where models are not told apart)."""
     offers, devices = milli.shape
     fleet = np.zeros((offers, FIRST + devices), dtype=np.int64)
-    fleet[:, 0], fleet[:, 1], fleet[:, 2], fleet[:, 3] = cpu, memory, _ONE_SLOT, model
-    fleet[:, 4] = (milli >= 0).sum(axis=1)
+    fleet[:, CPU], fleet[:, MEMORY], fleet[:, SLOTS], fleet[:, MODEL] = cpu, memory, _ONE_SLOT, model
+    fleet[:, COUNT] = (milli >= 0).sum(axis=1)
     fleet[:, FIRST:] = np.maximum(milli, 0)
     ranked = np.full(offers, -1, dtype=np.int32)
-    found = np.zeros((len(demand.typical), 2), dtype=np.int64)
-    room = (
-        np.zeros(max(1, devices), dtype=np.int64),
-        np.zeros(fleet.shape[1], dtype=np.int64),
-    )
-    tables = (
-        demand.typical,
-        demand.popular,
-        found,
-        demand.losses,
-        sigmoid(),
-        demand.steps,
-        demand.cpu_worth,
-        OURS,
-        *room,
-    )
-    rank_all(ranked, offers, fleet, numbers(shape), *tables)
+    rank_all(ranked, offers, fleet, numbers(shape), tables(demand, OURS, fleet.shape[1]))
     return ranked.astype(np.int64)

@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ledger.market.resource import Quantities
-from matcher.devices import Devices
+from matcher.devices import Devices, devices_of, per_device
 from matcher.index.occupancy import Occupancy
-from matcher.orders import WHOLE
 
 
 class Hold(NamedTuple):
@@ -26,9 +25,8 @@ def hold_of(want: Quantities, numbers: tuple[int, ...], count: int) -> Hold:
     as few as can be."""
     if not want.gpu:
         return NOTHING
-    count = len(numbers) or count or -(-want.gpu // WHOLE)
-    share, memory = -(-want.gpu // count), -(-want.gpu_memory // count)
-    return Hold(numbers or (-1,) * count, share, memory)
+    count = len(numbers) or count or devices_of(want)
+    return Hold(numbers or (-1,) * count, *per_device(want, count))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,9 +10,9 @@ import numpy as np
 
 from ledger.market.errors import Rejected
 from matcher.compiled import compiled
-from matcher.devices import Devices
+from matcher.devices import Devices, lent_devices
 from matcher.index.layout import O_COUNT, O_MEMORY, O_MILLI, O_START, OCCUPANCY, Array
-from matcher.orders import WHOLE, OfferOrder
+from matcher.orders import OfferOrder
 
 MOST_DEVICES = 1_024
 """devices of one offer that are lent one by one; what is beyond them is never lent"""
@@ -126,7 +126,7 @@ class Occupancy:
         if row >= len(self.table):
             self.table = np.concatenate((self.table, np.full_like(self.table, -1)))
         count = min(order.device_count, MOST_DEVICES)
-        milli = WHOLE if order.offer.capacity.gpu >= WHOLE else order.offer.capacity.gpu
+        _, milli = lent_devices(order.offer.capacity.gpu)
         self.table[row] = (-1, count, milli, order.device_memory)
 
     def drop(self, row: int, last: int) -> None:
@@ -140,7 +140,7 @@ class Occupancy:
         rule, and where too few fit nothing is done."""
         named = np.array(numbers, dtype=np.int64) if numbers[0] >= 0 else NO_DEVICES
         while not _shift(self.table, self.pool, self._spare, row, sign, len(numbers), share, memory, named):
-            self.pool = np.concatenate((self.pool, np.zeros_like(self.pool)))
+            self._grow()
 
     def devices(self, row: int) -> Devices:
         """The row's devices as a value."""
@@ -188,14 +188,25 @@ class Occupancy:
         return fit
 
     def some(self, rows: Array) -> "Occupancy":
-        """The devices of these rows alone, numbered from 0, to be spent by whoever asks."""
-        part = self.copy()
+        """The devices of these rows alone, each once, numbered from 0, to be spent by whoever asks; it is
+        not as long as the market."""
+        part = Occupancy()
         part.table = self.table[rows]
+        busy = np.flatnonzero(part.table[:, O_START] >= 0)
+        starts, counts = part.table[busy, O_START], part.table[busy, O_COUNT]
+        ends = np.cumsum(counts)
+        part._spare[0] = used = int(counts.sum())
+        part.pool = np.zeros((max(_FIRST_ROOM, used), 2), dtype=np.int64)
+        part.pool[:used] = self.pool[np.arange(used) + np.repeat(starts - ends + counts, counts)]
+        part.table[busy, O_START] = ends - counts
         return part
 
     def _claim(self, row: int) -> None:
         while not _claim(self.table, self.pool, self._spare, row):
-            self.pool = np.concatenate((self.pool, np.zeros_like(self.pool)))
+            self._grow()
+
+    def _grow(self) -> None:
+        self.pool = np.concatenate((self.pool, np.zeros_like(self.pool)))
 
     def _idle(self, row: int) -> None:
         _release(self.table, self.pool, self._spare, row)

@@ -74,11 +74,8 @@ class StandingOffers:
 
     def held(self, offer: OfferId) -> Holding | None:
         """What leases hold of an offer, or None where none does."""
-        row = self._columns.rows[offer]
         used = self.used(offer)
-        if not any(used):
-            return None
-        return Holding(used=used, devices=self._columns.devices.devices(row))
+        return Holding(used=used, devices=self.devices(offer)) if any(used) else None
 
     def lend(self, offer: OfferId, sign: int, want: Quantities, hold: Hold) -> bool:
         """Take (1) or give back (-1) what a lease holds; False where the offer is not here."""
@@ -104,8 +101,7 @@ class StandingOffers:
 
     def used(self, offer: OfferId) -> Quantities:
         """What leases hold of an offer."""
-        used = self._columns.used(self._columns.rows[offer])
-        return Quantities(**dict(zip(LANE_NAMES, used, strict=True)))
+        return self._columns.used(self._columns.rows[offer])
 
     def order(self, offer: OfferId) -> OfferOrder:
         return self._columns.order(offer)

@@ -7,12 +7,12 @@ rise along every chain of preemptions, so none comes back to where it began. A g
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final
 
 from ledger.market.identity import BidId, OfferId
 from ledger.market.resource import LANE_NAMES
 from matcher.orders import BidOrder
+from matcher.placement import lot
 from matcher.preemption.running import Preemption, Room, Running
 
 MOST_STEPS: Final = 4_095
@@ -64,12 +64,8 @@ def choose(
     candidates = _candidates(claim, running, spared)
     found = [one for room in rooms if (one := _in_room(claim, room, candidates)) is not None]
     return min(
-        found, key=lambda one: (one.loss, one.rate, len(one.victims), _lot(order, one.offer)), default=None
+        found, key=lambda one: (one.loss, one.rate, len(one.victims), lot(order, one.offer)), default=None
     )
-
-
-def _lot(order: BidOrder, name: bytes) -> bytes:
-    return sha256(order.id + name).digest()
 
 
 def _candidates(
@@ -89,7 +85,7 @@ def _candidates(
                         members=tuple(members),
                         here=tuple(one for one in members if one.offer == offer),
                         loss=sum(one.loss(claim.at) for one in members),
-                        lot=_lot(claim.order, bid),
+                        lot=lot(claim.order, bid),
                     )
                 )
     return by_offer

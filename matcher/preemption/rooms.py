@@ -20,13 +20,12 @@ _PLENTY: Final = (1 << 88) - 1
 """more stake than any account has; what is really free is the room's to say"""
 
 
-def rooms(order: BidOrder, book: Book, offers: Iterable[OfferId], at: int, *, stake_bps: int) -> list[Room]:
-    """Those of `offers` that are live and would serve the order at the time `at` if nobody were there. A
-    lease locks `stake_bps` of its escrow."""
+def rooms(order: BidOrder, book: Book, offers: Iterable[OfferId], at: int) -> list[Room]:
+    """Those of `offers` that are live and would serve the order at the time `at` if nobody were there."""
     listed = [one for name in sorted(set(offers)) if (one := book.offer(name)) is not None]
     events: list[BookEvent] = [OfferListed(order=one) for one in listed]
     events += [StakeChanged(provider=one.offer.provider, free=_PLENTY) for one in listed]
-    view = Book(events, stake_bps=stake_bps).offers()
+    view = Book(events, stake_bps=book.stake_bps).offers()
     rates = ask_rates(view.ask, order.bid.want)
     found: list[Room] = []
     for row in np.flatnonzero(eligible(view, order, rates, at)).tolist():

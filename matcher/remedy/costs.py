@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ledger.market.policy import BASIS_POINTS
 from ledger.market.resource import LANE_NAMES
 from matcher.columns import Numbers
+from matcher.eligibility import LANE_DIMENSIONS
 from matcher.question import Question
 
 Costs = NDArray[np.float64]
@@ -21,7 +22,6 @@ _HALF: Final = BASIS_POINTS / 2
 """what is guessed where the lane has room and no single device does"""
 _TIMES: Final = ("duration", "validity", "stake", "deadline")
 """one shorter duration answers all of them"""
-_LANES: Final = ("cpu", "memory", "disk", "network", "gpu", "gpu_memory_total")
 _NEVER: Final = ("terms", "members", "distinct", "self_trade", "reserved")
 Cost = Callable[[Question], Costs]
 
@@ -118,7 +118,7 @@ def _time(question: Question) -> Costs:
 def mended_rates(question: Question) -> Costs:
     """What a member would cost on each row once its wants are as low as the row's free capacity."""
     want, free = question.order.bid.want, question.offers.free
-    over = question.failing & question.word(_LANES)
+    over = question.failing & question.word(LANE_DIMENSIONS.values())
     rates = question.rates.astype(np.float64)
     short = np.flatnonzero(over)
     for lane, amount in enumerate(want):

@@ -7,6 +7,7 @@ dropped, costs 10,000. New dates cost nothing: whoever signs again names them an
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 
 from ledger.market.policy import BASIS_POINTS
@@ -53,59 +54,45 @@ def _nothing(_before: object, _after: object) -> int:
     return 0
 
 
-def _word(name: str) -> Callable[[BidOrder], Any]:
-    return lambda order: getattr(order.bid.traits, name)
-
-
-def _lane(name: str) -> Callable[[BidOrder], Any]:
-    return lambda order: getattr(order.bid.want, name)
-
-
-def _of(name: str) -> Callable[[BidOrder], Any]:
-    return lambda order: getattr(order, name)
-
-
-def _of_bid(name: str) -> Callable[[BidOrder], Any]:
-    return lambda order: getattr(order.bid, name)
-
-
 def _demand(name: str, read: Callable[[BidOrder], Any], weigh: Weigh, *dimensions: str) -> Demand:
     return Demand(name=name, read=read, weigh=weigh, dimensions=dimensions or (name,))
 
 
 DEMANDS: Final = (
-    _demand("price", _of_bid("limit_rate"), relative),
-    _demand("members", _of_bid("members"), relative),
-    _demand("distinct", _of("distinct"), _widened),
-    _demand("cpu", _lane("cpu"), relative),
-    _demand("memory", _lane("memory"), relative),
-    _demand("disk", _lane("disk"), relative),
-    _demand("network", _lane("network"), relative),
-    _demand("devices", _of("devices"), relative, "gpu", "devices"),
-    _demand("share", _of("share"), relative, "gpu", "devices"),
-    _demand("device_memory", _of("device_memory"), relative, "gpu_memory_total", "gpu_memory", "devices"),
-    _demand("duration", _of_bid("duration"), relative, "duration", "validity", "stake", "deadline"),
-    _demand("dates", lambda order: (order.bid.valid_until, order.bid.start_by), _nothing, "validity"),
-    _demand("deadline", _of("deadline"), _widened),
-    _demand("start_at", _of("start_at"), _widened),
-    _demand("vendor", _word("vendors"), _widened),
-    _demand("region", _word("regions"), _widened),
-    _demand("features", _word("features"), _bits),
-    _demand("gpu_memory", _word("gpu_memory_mib"), relative),
-    _demand("capability", _word("capability"), relative),
-    _demand("model", _word("model"), _widened),
-    _demand("models", _of("models"), _entries, "model", "models"),
-    _demand("profile", _of("profile"), _widened),
-    _demand("floors", _of("floors"), _figures),
-    _demand("score", _of("min_score"), relative),
-    _demand("latency", lambda order: (order.data_region, order.max_latency_ms), _widened),
-    _demand("allow", _of("allow"), _entries, "domain"),
-    _demand("deny", _of("deny"), _entries, "domain"),
-    _demand("provider", _of_bid("provider"), _widened),
-    _demand("providers", _of("providers"), _entries),
-    _demand("excluded", _of("exclude"), _entries),
-    _demand("reputation", _of("min_reputation"), relative),
-    _demand("same_domain", _of("same_domain"), _widened),
-    _demand("same_provider", _of("same_provider"), _widened),
+    _demand("price", attrgetter("bid.limit_rate"), relative),
+    _demand("members", attrgetter("bid.members"), relative),
+    _demand("distinct", attrgetter("distinct"), _widened),
+    _demand("cpu", attrgetter("bid.want.cpu"), relative),
+    _demand("memory", attrgetter("bid.want.memory"), relative),
+    _demand("disk", attrgetter("bid.want.disk"), relative),
+    _demand("network", attrgetter("bid.want.network"), relative),
+    _demand("devices", attrgetter("devices"), relative, "gpu", "devices"),
+    _demand("share", attrgetter("share"), relative, "gpu", "devices"),
+    _demand(
+        "device_memory", attrgetter("device_memory"), relative, "gpu_memory_total", "gpu_memory", "devices"
+    ),
+    _demand("duration", attrgetter("bid.duration"), relative, "duration", "validity", "stake", "deadline"),
+    _demand("dates", attrgetter("bid.valid_until", "bid.start_by"), _nothing, "validity"),
+    _demand("deadline", attrgetter("deadline"), _widened),
+    _demand("start_at", attrgetter("start_at"), _widened),
+    _demand("vendor", attrgetter("bid.traits.vendors"), _widened),
+    _demand("region", attrgetter("bid.traits.regions"), _widened),
+    _demand("features", attrgetter("bid.traits.features"), _bits),
+    _demand("gpu_memory", attrgetter("bid.traits.gpu_memory_mib"), relative),
+    _demand("capability", attrgetter("bid.traits.capability"), relative),
+    _demand("model", attrgetter("bid.traits.model"), _widened),
+    _demand("models", attrgetter("models"), _entries, "model", "models"),
+    _demand("profile", attrgetter("profile"), _widened),
+    _demand("floors", attrgetter("floors"), _figures),
+    _demand("score", attrgetter("min_score"), relative),
+    _demand("latency", attrgetter("data_region", "max_latency_ms"), _widened),
+    _demand("allow", attrgetter("allow"), _entries, "domain"),
+    _demand("deny", attrgetter("deny"), _entries, "domain"),
+    _demand("provider", attrgetter("bid.provider"), _widened),
+    _demand("providers", attrgetter("providers"), _entries),
+    _demand("excluded", attrgetter("exclude"), _entries),
+    _demand("reputation", attrgetter("min_reputation"), relative),
+    _demand("same_domain", attrgetter("same_domain"), _widened),
+    _demand("same_provider", attrgetter("same_provider"), _widened),
 )
 """each thing that a change can be about"""

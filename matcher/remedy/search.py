@@ -49,9 +49,10 @@ def remedies(question: Question, book: Book, seated: list[int]) -> tuple[Remedy,
         *search.looser(),
         *(search.together() if question.order.members > 1 else search.alone()),
     ]
-    cheapest = sorted(found, key=_turn)
-    kinds = {tuple(change.demand for change in one.changes): one for one in reversed(cheapest)}
-    return tuple(one for one in cheapest if kinds[tuple(change.demand for change in one.changes)] is one)
+    kinds: dict[tuple[str, ...], Remedy] = {}
+    for one in sorted(found, key=_turn):
+        kinds.setdefault(tuple(change.demand for change in one.changes), one)
+    return tuple(kinds.values())
 
 
 class _Search:

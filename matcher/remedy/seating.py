@@ -8,10 +8,10 @@ from itertools import islice
 
 import numpy as np
 
-from ledger.market.draw import ranked
-from matcher.columns import OfferView
+from matcher.batch.gathering import lanes_hold
 from matcher.devices import Devices
 from matcher.orders import BidOrder
+from matcher.placement import apart, drawn_apart
 from matcher.question import Question
 from matcher.ranking import Rows
 
@@ -47,9 +47,9 @@ def seats(question: Question, rows: list[int]) -> list[int]:
     if order.members == 1:
         return rows[:1]
     if order.replicated:
-        return _filled(order, _apart(question.offers, _drawn(question, rows), domains=True))
+        return _filled(order, drawn_apart(order, question.offers, rows))
     if order.distinct:
-        rows = list(_apart(question.offers, rows, domains=False))
+        rows = list(apart(question.offers, rows, ("provider",)))
     found = (_filled(order, _repeated(question, group)) for group in _groups(question, rows))
     return max(found, key=lambda seated: (len(seated), -dearest(question, seated)), default=[])
 
@@ -65,9 +65,7 @@ def _roomiest(question: Question, rows: Rows) -> Rows:
     if not rows.size:
         return rows
     order, places = question.order, _numbered(question, rows)
-    lanes = (
-        np.ones(rows.size) if order.distinct else np.array(_by_lanes(question.offers, order, rows.tolist()))
-    )
+    lanes = np.ones(rows.size) if order.distinct else lanes_hold(question.offers, order.bid.want, rows)
     holds = np.bincount(places, weights=np.minimum(lanes, order.members))
     enough = holds[places] >= order.members
     if enough.any():
@@ -107,28 +105,11 @@ def _groups(question: Question, rows: list[int]) -> Iterable[list[int]]:
     return groups.values()
 
 
-def _drawn(question: Question, rows: list[int]) -> list[int]:
-    named = {question.offers.orders[row].id: row for row in rows}
-    return [named[offer] for offer in ranked(question.order.seed, named)]
-
-
-def _apart(offers: OfferView, rows: Iterable[int], *, domains: bool) -> Iterator[int]:
-    """One row a provider, and one a domain where that is asked for."""
-    seen: set[tuple[str, int]] = set()
-    for row in rows:
-        keys = {("provider", offers.provider_of(row))}
-        if domains:
-            keys.add(("domain", int(offers.column("domain")[row])))
-        if not keys & seen:
-            seen |= keys
-            yield row
-
-
 def _repeated(question: Question, rows: list[int]) -> Iterator[int]:
     """Each row as often as its capacity, its devices and its provider's stake have room; once where members
     must be apart."""
     offers, order = question.offers, question.order
-    fitting = [1] * len(rows) if order.distinct else _by_lanes(offers, order, rows)
+    fitting = [1] * len(rows) if order.distinct else lanes_hold(offers, order.bid.want, rows).tolist()
     left = _Stakes(question)
     for row, lanes in zip(rows, fitting, strict=True):
         times = min(lanes, order.members)
@@ -138,16 +119,6 @@ def _repeated(question: Question, rows: list[int]) -> Iterator[int]:
             if not left.take(row):
                 break
             yield row
-
-
-def _by_lanes(offers: OfferView, order: BidOrder, rows: list[int]) -> list[int]:
-    """How many members the lanes of each row have room for."""
-    asked = [lane for lane, amount in enumerate(order.bid.want) if amount]
-    want = np.array([amount for amount in order.bid.want if amount], dtype=np.uint64)
-    if not asked or not rows:
-        return [0] * len(rows)
-    fitting: list[int] = (offers.free[np.ix_(asked, rows)] // want[:, None]).min(axis=0).tolist()
-    return fitting
 
 
 class _Stakes:

@@ -7,7 +7,7 @@ from ledger.market.identity import text
 from ledger.market.resource import LANE_NAMES
 from ledger.market.traits import FEATURES, REGIONS, VENDORS
 from matcher.remedy.change import Change
-from matcher.wording import LANE_UNITS, named
+from matcher.wording import LANE_UNITS, model_tag, named
 
 Says = Callable[[Any, Any], str]
 
@@ -51,10 +51,6 @@ def _account(address: bytes) -> str:
     return text(address)[:12]
 
 
-def _tag(tag: int) -> str:
-    return f"{tag:#010x}"
-
-
 def _dates(_before: object, after: tuple[int, int]) -> str:
     return f"sign it again, so that it may start at {after[1]} or later"
 
@@ -78,7 +74,7 @@ def _latency(before: tuple[str, int], after: tuple[str, int]) -> str:
 
 
 def _model(before: int, _after: int) -> str:
-    return f"take any model instead of {_tag(before)}"
+    return f"take any model instead of {model_tag(before)}"
 
 
 SAYS: Final[dict[str, Says]] = {
@@ -100,7 +96,7 @@ SAYS: Final[dict[str, Says]] = {
     "gpu_memory": _figure("accelerators.memory", " MiB"),
     "capability": _figure("capability"),
     "model": _model,
-    "models": _entries("accelerators.models", _tag),
+    "models": _entries("accelerators.models", model_tag),
     "profile": _profile,
     "floors": _floors,
     "score": _figure("accelerators.min_score", " per mille"),

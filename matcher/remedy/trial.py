@@ -20,5 +20,10 @@ MOST_DRAWN: Final = 256
 def matches_alone(book: Book, order: BidOrder, question: Question, rows: Iterable[int]) -> bool:
     """Whether `order` alone matches on these rows of the question's offers, at its time."""
     small = book.part(question.offers.orders[row].id for row in dict.fromkeys(rows))
+    return matches_in(small, order, question.at)
+
+
+def matches_in(small: Book, order: BidOrder, at: int) -> bool:
+    """Whether `order` matches at `at` in a book without bids, which it is put into."""
     small.apply(BidPlaced(order=replace(order, group=None)))
-    return bool(clear(small, question.at).matches)
+    return bool(clear(small, at).matches)

@@ -10,14 +10,15 @@ from typing import Final
 
 from ledger.market.identity import Address, OfferId
 from ledger.market.resource import Quantities
-from matcher.book import BidPlaced, Book, CapacityFreed, StakeChanged
-from matcher.clearing import clear
+from matcher.book import Book, CapacityFreed, StakeChanged
+from matcher.eligibility import LANE_DIMENSIONS
 from matcher.orders import BidOrder
 from matcher.question import Question
 from matcher.remedy.change import Change, Remedy, changes_between
 from matcher.remedy.demands import relative
+from matcher.remedy.trial import matches_in
 
-ROOM: Final = ("cpu", "memory", "disk", "network", "gpu", "gpu_memory_total", "devices", "stake")
+ROOM: Final = (*LANE_DIMENSIONS.values(), "devices", "stake")
 """the dimensions that the end of a lease may mend"""
 _MOST_OFFERS: Final = 24
 
@@ -66,8 +67,7 @@ def _matches_at(book: Book, order: BidOrder, at: int, offers: list[OfferId], due
         if one.at <= at:
             small.apply(CapacityFreed(offer=one.offer, want=one.want, devices=one.devices, count=one.count))
             small.apply(StakeChanged(provider=one.provider, free=small.stake(one.provider) + one.lock))
-    small.apply(BidPlaced(order=replace(_resting(order, at), group=None)))
-    return bool(clear(small, at).matches)
+    return matches_in(small, _resting(order, at), at)
 
 
 def _resting(order: BidOrder, at: int) -> BidOrder:

@@ -7,7 +7,6 @@ asks are per hour, a limit is for the whole job.
 import json
 import sys
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,16 +14,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ledger.market.errors import MarketError, Rejected
+from matcher.compiled import Numbers
+from matcher.devices import WHOLE
 from matcher.welfare.problem import (
     NO_GROUP,
     SAME_DOMAIN,
-    WHOLE,
     Bids,
     Candidates,
-    Numbers,
     Offers,
     Problem,
     Solution,
+    numbers,
 )
 from matcher.welfare.solve import solve
 
@@ -147,8 +147,8 @@ def parsed(document: object, name: str) -> tuple[list[Offer], list[Bid]]:
         raise _refused(name, "it is not an object")
     offers = [_row(name, Offer, row) for row in _list(name, document, "offers")]
     bids = [_row(name, Bid, row) for row in _list(name, document, "bids")]
-    for kind, numbers in (("offers", [offer.id for offer in offers]), ("bids", [bid.id for bid in bids])):
-        if len(set(numbers)) != len(numbers):
+    for kind, ids in (("offers", [offer.id for offer in offers]), ("bids", [bid.id for bid in bids])):
+        if len(set(ids)) != len(ids):
             raise _refused(name, f"two {kind} have one id")
     for bid in bids:
         if bid.gang < 1 or bid.milli > WHOLE or (bid.gpu and bid.milli):
@@ -160,7 +160,7 @@ def problem_of(offers: list[Offer], bids: list[Bid]) -> Problem:
     """The epoch as a clearing problem with lanes for cores, memory and disk."""
     pools = {prov: number for number, prov in enumerate(sorted({offer.prov for offer in offers}))}
     listed = [_candidates(offers, bid) for bid in bids]
-    flat = np.array([pair for pairs in listed for pair in pairs], dtype=np.int64).reshape(-1, 2)
+    flat = numbers((number for pairs in listed for pair in pairs for number in pair), 2)
     candidates = Candidates(
         first=np.cumsum([0, *map(len, listed)], dtype=np.int64),
         offer=flat[:, 1].copy(),
@@ -177,15 +177,15 @@ def problem_of(offers: list[Offer], bids: list[Bid]) -> Problem:
 
 
 def _offers(offers: list[Offer], pools: dict[int, int]) -> Offers:
-    gpus = _column(offer.gpus for offer in offers)
+    gpus = numbers(offer.gpus for offer in offers)
     return Offers(
         keys=tuple(_lot(offer.id).to_bytes(8, "big") for offer in offers),
         capacity=_lanes(offers),
         device_from=np.concatenate((np.zeros(1, np.int64), np.cumsum(gpus))),
         device_milli=np.full(int(gpus.sum()), WHOLE, np.int64),
-        device_memory=np.repeat(_column(offer.gmem for offer in offers), gpus),
-        pool=_column(pools[offer.prov] for offer in offers),
-        domain=_column(offer.dom for offer in offers),
+        device_memory=np.repeat(numbers(offer.gmem for offer in offers), gpus),
+        pool=numbers(pools[offer.prov] for offer in offers),
+        domain=numbers(offer.dom for offer in offers),
     )
 
 
@@ -193,17 +193,17 @@ def _bids(bids: list[Bid]) -> Bids:
     none = np.zeros(len(bids), np.int64)
     return Bids(
         keys=tuple(_lot(bid.id).to_bytes(8, "big") for bid in bids),
-        value=_column(bid.limit for bid in bids),
-        members=_column(bid.gang for bid in bids),
+        value=numbers(bid.limit for bid in bids),
+        members=numbers(bid.gang for bid in bids),
         want=_lanes(bids),
-        devices=_column(bid.devices for bid in bids),
-        share=_column(bid.share for bid in bids),
-        memory=_column(bid.gmem if bid.devices else 0 for bid in bids),
-        work=_column(bid.devices * bid.share * bid.gang * bid.hours for bid in bids),
+        devices=numbers(bid.devices for bid in bids),
+        share=numbers(bid.share for bid in bids),
+        memory=numbers(bid.gmem if bid.devices else 0 for bid in bids),
+        work=numbers(bid.devices * bid.share * bid.gang * bid.hours for bid in bids),
         distinct=none,
-        together=_column(SAME_DOMAIN if bid.same_dom else 0 for bid in bids),
+        together=numbers(SAME_DOMAIN if bid.same_dom else 0 for bid in bids),
         group=none + NO_GROUP,
-        seq=_column(bid.seq for bid in bids),
+        seq=numbers(bid.seq for bid in bids),
     )
 
 
@@ -244,12 +244,8 @@ def _lot(number: int) -> int:
     return mixed ^ (mixed >> 31)
 
 
-def _column(values: Iterable[int]) -> Numbers:
-    return np.array(list(values), dtype=np.int64)
-
-
 def _lanes(rows: list[Offer] | list[Bid]) -> Numbers:
-    return _column(number for row in rows for number in (row.cpu, row.ram, row.disk)).reshape(-1, 3)
+    return numbers((number for row in rows for number in (row.cpu, row.ram, row.disk)), 3)
 
 
 def _list(name: str, document: dict[str, Any], kind: str) -> list[object]:

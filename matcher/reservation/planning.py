@@ -1,11 +1,11 @@
 """Planning: the earliest moment at which an order finds its room, by when leases end."""
 
 from collections.abc import Sequence
-from hashlib import sha256
 
 from ledger.market.identity import Address, OfferId
 from ledger.market.resource import Quantities
 from matcher.orders import BidOrder
+from matcher.placement import lot
 from matcher.preemption.running import Room
 from matcher.reservation.reservation import Reservation, Reservations
 
@@ -39,7 +39,7 @@ def earliest(
 
 def _ranked(order: BidOrder, rooms: Sequence[Room]) -> list[Room]:
     """The cheapest first, equally cheap ones by lot."""
-    return sorted(rooms, key=lambda room: (room.rate, sha256(order.id + room.offer).digest()))
+    return sorted(rooms, key=lambda room: (room.rate, lot(order, room.offer)))
 
 
 def _places(

@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 
 from ledger.market.identity import Address, BidId
 from ledger.market.money import escrow_for, rate_of
-from ledger.market.policy import BASIS_POINTS
+from ledger.market.policy import lock_of
 from matcher.book import (
     BidPlaced,
     BidRemoved,
@@ -41,7 +41,6 @@ class _Market:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._book = Book(stake_bps=scenario.stake_bps)
-        self._stakes = dict(scenario.stakes)
         self._waiting: dict[BidId, Arrival] = {}
         # By identity: the leases of a gang may end alike.
         self._ends: dict[int, Ending] = {}
@@ -50,7 +49,7 @@ class _Market:
         self._served: list[Served] = []
         self._left_out: list[LeftOut] = []
         self._clearings = 0
-        for provider, free in self._stakes.items():
+        for provider, free in scenario.stakes.items():
             self._book.apply(StakeChanged(provider=provider, free=free))
         self._schedule_all()
 
@@ -131,7 +130,7 @@ class _Market:
 
     def _lend(self, listed: OfferOrder, order: BidOrder, member: MatchMember, until: int) -> None:
         """The lease takes room and stake now and gives both back when it ends."""
-        lock = escrow_for(member.rate, order.bid.duration) * self._scenario.stake_bps // BASIS_POINTS
+        lock = lock_of(escrow_for(member.rate, order.bid.duration), self._scenario.stake_bps)
         want, devices, count = order.bid.want, member.devices, order.devices
         self._book.apply(CapacityTaken(offer=listed.id, want=want, devices=devices, count=count))
         self._move_stake(listed.offer.provider, -lock)
@@ -149,8 +148,8 @@ class _Market:
 
     def _move_stake(self, provider: Address, amount: int) -> None:
         if amount:
-            self._stakes[provider] = self._stakes.get(provider, 0) + amount
-            self._book.apply(StakeChanged(provider=provider, free=self._stakes[provider]))
+            free = self._book.stake(provider) + amount
+            self._book.apply(StakeChanged(provider=provider, free=free))
 
     def _remove(self, arrival: Arrival) -> None:
         for way in arrival.ways:

@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median_low
 
-from ledger.market.money import RATE_DIVISOR
+from ledger.market.money import MILLISECONDS, RATE_DIVISOR
 from matcher.orders import BidOrder, OfferOrder
 from matcher.simulation.scenario import LeftOut, Outcome, Served
 
-_MILLISECONDS = 1_000
 _UNIT = 1_000
 """milli of one device, or of one core"""
 
@@ -79,7 +78,7 @@ def report(outcome: Outcome) -> Report:
 
 def _base_units(milli_seconds: int) -> int:
     """Milli-base-units an hour, times seconds, in base units, rounded down."""
-    return milli_seconds * _MILLISECONDS // RATE_DIVISOR
+    return milli_seconds * MILLISECONDS // RATE_DIVISOR
 
 
 def _gpu_time(order: BidOrder) -> int:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import highspy
 import numpy as np
 
+from matcher.devices import WHOLE
 from matcher.welfare import kernels
-from matcher.welfare.problem import WHOLE
 from matcher.welfare.tables import Canon
 
 Row = list[tuple[int, int]]
@@ -191,8 +191,7 @@ def _program(canon: Canon, learnt: Learnt) -> tuple[Program, dict[int, int], lis
     columns: dict[int, int] = {}
     served = [_bid(program, canon, bid, columns) for bid in range(canon.bids)]
     hosts: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    candidates = canon.tables[2]
-    owner = np.repeat(np.arange(canon.bids), np.diff(canon.tables[0][:, kernels.CANDIDATE]))
+    candidates, owner = canon.tables[2], canon.owners()
     for row in columns:
         hosts[int(candidates[row, kernels.OFFER])].append((row, int(owner[row])))
     for offer, rows in hosts.items():
@@ -255,15 +254,14 @@ def _apart(program: Program, canon: Canon, bid: int, columns: dict[int, int], di
 
 def fitting(canon: Canon, bid: int, offer: int, most: int) -> int:
     """At least as many members of a bid as an offer with nobody else could hold, up to `most`."""
-    bids, want, _, offers = canon.tables
-    lanes, devices = canon.room
-    for free, need in zip(lanes[offer].tolist(), want[bid].tolist(), strict=True):
+    bids, want, _, _ = canon.tables
+    for free, need in zip(canon.room[0][offer].tolist(), want[bid].tolist(), strict=True):
         most = min(most, free // need) if need else most
     count, share, memory = (
         int(bids[bid, column]) for column in (kernels.DEVICES, kernels.SHARE, kernels.MEMORY)
     )
     if count:
-        rooms = devices[offers[offer, kernels.FIRST] : offers[offer + 1, kernels.FIRST]].tolist()
+        rooms = canon.devices(offer).tolist()
         holds = [min(milli // share, free // memory if memory else most) for milli, free in rooms]
         most = min(most, sum(min(hold, most) for hold in holds) // count)
         most = most if sum(hold > 0 for hold in holds) >= count else 0
@@ -280,7 +278,7 @@ def _lanes(program: Program, canon: Canon, offer: int, rows: list[tuple[int, int
 def _devices(program: Program, canon: Canon, offer: int, users: list[tuple[int, int]]) -> int:
     """All devices of an offer together; free ones are opened, one by one, for shares. The column that counts
     the opened ones, -1 where nobody wants a share."""
-    bids, rooms = canon.tables[0], _rooms(canon, offer)
+    bids, rooms = canon.tables[0], canon.devices(offer).tolist()
     whole = [(column, bid) for column, bid in users if bids[bid, kernels.SHARE] == WHOLE]
     shared = [(column, bid) for column, bid in users if bids[bid, kernels.SHARE] < WHOLE]
     free = sum(milli == WHOLE for milli, _ in rooms)
@@ -304,8 +302,7 @@ def _devices(program: Program, canon: Canon, offer: int, users: list[tuple[int, 
 
 def _each_device(program: Program, canon: Canon, offer: int, users: list[tuple[int, int]]) -> None:
     """Which devices each user takes, each member `devices` different ones."""
-    bids = canon.tables[0]
-    rooms = _rooms(canon, offer)
+    bids, rooms = canon.tables[0], canon.devices(offer).tolist()
     on: list[list[tuple[int, int]]] = [[] for _ in rooms]
     for column, bid in users:
         taken: Row = []
@@ -319,14 +316,6 @@ def _each_device(program: Program, canon: Canon, offer: int, users: list[tuple[i
     for (milli, memory), ones in zip(rooms, on, strict=True):
         program.row([(one, int(bids[bid, kernels.SHARE])) for one, bid in ones], -ENDLESS, milli)
         program.row([(one, int(bids[bid, kernels.MEMORY])) for one, bid in ones], -ENDLESS, memory)
-
-
-def _rooms(canon: Canon, offer: int) -> list[list[int]]:
-    offers = canon.tables[3]
-    rooms: list[list[int]] = canon.room[1][
-        offers[offer, kernels.FIRST] : offers[offer + 1, kernels.FIRST]
-    ].tolist()
-    return rooms
 
 
 def _groups(program: Program, canon: Canon, served: list[int]) -> None:

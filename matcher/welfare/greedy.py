@@ -7,8 +7,9 @@ which every machine rounds alike; bids that tie keep the queue's order.
 import numpy as np
 import numpy.typing as npt
 
+from matcher.compiled import Numbers
 from matcher.welfare import kernels
-from matcher.welfare.kernels import Held, Numbers, Room
+from matcher.welfare.kernels import Held, Room
 from matcher.welfare.tables import Canon
 
 PULL = 3

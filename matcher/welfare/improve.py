@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from matcher.compiled import Numbers
 from matcher.welfare import kernels
-from matcher.welfare.kernels import Held, Numbers, Room, Words
+from matcher.welfare.kernels import Held, Room, Words
 from matcher.welfare.tables import Canon
 
 State = tuple[Room, Held]

@@ -1,16 +1,14 @@
 """Placing, lifting and searching at machine speed, in whole numbers alone.
 
-All compiled functions of the clearing stand in this one module: the compiler's cache notices a change of
-the file that it compiles, not of a file that this one imports. A state is `room` (what is free of lanes and
-devices) and `held` (purses, groups, each member's candidate, its devices, who is served, the score).
+A state is `room` (what is free of lanes and devices) and `held` (purses, groups, each member's candidate, its
+devices, who is served, the score).
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from matcher.compiled import compiled
+from matcher.compiled import Numbers, compiled
 
-Numbers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 Tables = tuple[Numbers, Numbers, Numbers, Numbers]
 """bids (`REACH`: a bit for each listed offer, of 63), wants, candidates, offers; bids and offers have a last

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from matcher.compiled import Numbers
 from matcher.welfare import kernels
-from matcher.welfare.kernels import Numbers
-from matcher.welfare.tables import Canon
+from matcher.welfare.tables import Canon, lay_out, spans
 
 
 def parts(canon: Canon) -> list[Canon]:
@@ -48,8 +48,7 @@ def servable(canon: Canon) -> Canon:
             hopeless[bid] = True
     if not hopeless.any():
         return canon
-    owners = np.repeat(hopeless, np.diff(canon.tables[0][:, kernels.CANDIDATE]))
-    return only(canon, np.flatnonzero(~owners))[0]
+    return only(canon, np.flatnonzero(~hopeless[canon.owners()]))[0]
 
 
 def only(canon: Canon, kept: Numbers) -> tuple[Canon, Numbers]:
@@ -86,7 +85,7 @@ def _alternatives(canon: Canon, first: list[int], hosts: list[int]) -> list[list
 def _short_purses(canon: Canon) -> list[list[int]]:
     """The offers of each pool whose purse all listed members together could exceed."""
     bids, _, candidates, offers = canon.tables
-    members = np.repeat(bids[:-1, kernels.MEMBERS], np.diff(bids[:, kernels.CANDIDATE]))
+    members = bids[canon.owners(), kernels.MEMBERS]
     drawn = np.zeros(len(canon.purse))
     np.add.at(
         drawn, offers[candidates[:, kernels.OFFER], kernels.POOL], candidates[:, kernels.LOCK] * 1.0 * members
@@ -95,26 +94,17 @@ def _short_purses(canon: Canon) -> list[list[int]]:
     return [np.flatnonzero(pools == pool).tolist() for pool in np.flatnonzero(drawn > canon.purse * 0.999)]
 
 
-def _spread(begins: Numbers, rows: Numbers) -> tuple[Numbers, Numbers]:
-    lengths = begins[rows + 1] - begins[rows]
-    starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
-    return np.arange(starts[-1]) + np.repeat(begins[rows] - starts[:-1], lengths), starts
-
-
 def _part(canon: Canon, rows: Numbers, sites: Numbers) -> Canon:
     bids, want, candidates, offers = canon.tables
     place = np.zeros(len(offers), np.int64)
     place[sites] = np.arange(len(sites))
-    taken, first = _spread(bids[:, kernels.CANDIDATE], rows)
+    taken, first = spans(bids[:, kernels.CANDIDATE], rows)
     listed = candidates[taken]
     listed[:, kernels.OFFER] = place[listed[:, kernels.OFFER]]
-    devices, begins = _spread(offers[:, kernels.FIRST], sites)
+    devices, begins = spans(offers[:, kernels.FIRST], sites)
     here = np.append(bids[rows], bids[-1:], axis=0)
     here[:, kernels.CANDIDATE] = first
-    for column, width in ((kernels.MEMBER, 1), (kernels.DEVICE, here[:-1, kernels.DEVICES])):
-        here[:, column] = np.concatenate(
-            (np.zeros(1, np.int64), np.cumsum(here[:-1, kernels.MEMBERS] * width))
-        )
+    lay_out(here)
     lent = np.append(offers[sites], offers[-1:], axis=0)
     lent[:, kernels.FIRST] = begins
     return replace(

@@ -10,14 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 
 from ledger.market.errors import Rejected
+from matcher.compiled import Numbers
+from matcher.devices import WHOLE
 
-Numbers = npt.NDArray[np.int64]
-
-WHOLE = 1_000
-"""milli of one device"""
 ANYWHERE, OFFERS, POOLS, DOMAINS = range(4)
 """`Bids.distinct`: members may share an offer, or need an offer, a provider or a domain each"""
 SAME_POOL, SAME_DOMAIN = 1, 2

@@ -6,11 +6,11 @@ from collections import defaultdict
 
 import numpy as np
 
+from matcher.devices import WHOLE
 from matcher.welfare import kernels
 from matcher.welfare.exact import Crowd, Learnt
 from matcher.welfare.improve import State
 from matcher.welfare.packing import Packing, pack
-from matcher.welfare.problem import WHOLE
 from matcher.welfare.tables import Canon
 
 MOST_CROWDS = 60
@@ -54,8 +54,7 @@ def lesson(canon: Canon, learnt: Learnt, taken: dict[int, int], failed: dict[int
 def _crowd(canon: Canon, offer: int, members: list[tuple[int, int]]) -> Crowd | None:
     """The shares on an offer as a crowd, where they are of different bids and devices are all free: with one
     device more each further member fits, so that one less also means one member less."""
-    bids, _, _, offers = canon.tables
-    rooms = canon.room[1][offers[offer, kernels.FIRST] : offers[offer + 1, kernels.FIRST]]
+    bids, rooms = canon.tables[0], canon.devices(offer)
     rows = [(candidate, bids[bid].tolist()) for candidate, bid in members if bids[bid, kernels.DEVICES]]
     shared = [(candidate, row) for candidate, row in rows if row[kernels.SHARE] < WHOLE]
     whole = sum(row[kernels.DEVICES] for _, row in rows if row[kernels.SHARE] == WHOLE)
@@ -69,7 +68,7 @@ def _crowd(canon: Canon, offer: int, members: list[tuple[int, int]]) -> Crowd | 
 
 def _hosted(canon: Canon, taken: dict[int, int]) -> Hosted:
     """The members of all bids that are whole."""
-    owner = np.repeat(np.arange(canon.bids), np.diff(canon.tables[0][:, kernels.CANDIDATE]))
+    owner = canon.owners()
     placed: dict[int, int] = defaultdict(int)
     for candidate, members in taken.items():
         placed[int(owner[candidate])] += members
@@ -94,12 +93,11 @@ def _eased(canon: Canon, offer: int, hosted: Hosted, packings: dict[int, Packing
 
 
 def _packed(canon: Canon, offer: int, members: list[tuple[int, int]]) -> Packing:
-    bids, want, _, offers = canon.tables
+    bids, want, _, _ = canon.tables
     rows = [bid for _, bid in members]
     if (want[rows].sum(axis=0) > canon.room[0][offer]).any():
         return Packing(places=None, certain=False)
-    first, end = offers[offer, kernels.FIRST], offers[offer + 1, kernels.FIRST]
-    rooms = [(milli, memory) for milli, memory in canon.room[1][first:end].tolist()]
+    rooms = [(milli, memory) for milli, memory in canon.devices(offer).tolist()]
     items = [(row[kernels.DEVICES], row[kernels.SHARE], row[kernels.MEMORY]) for row in bids[rows].tolist()]
     return pack(rooms, items)
 

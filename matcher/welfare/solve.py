@@ -10,11 +10,11 @@ from math import isfinite
 
 import numpy as np
 
+from matcher.compiled import Numbers
 from matcher.welfare import kernels
 from matcher.welfare.exact import Learnt, Relaxation, prove, relax
 from matcher.welfare.greedy import best_greedy, guided, orders
 from matcher.welfare.improve import State, better, finished, improved, used
-from matcher.welfare.kernels import Numbers
 from matcher.welfare.parts import only, parts, servable
 from matcher.welfare.problem import Member, Problem, Solution
 from matcher.welfare.realise import lesson, realised
@@ -69,9 +69,9 @@ def solve(problem: Problem, effort: Effort = THOROUGH, *, to_proof: bool = False
     same problem gives the same solution in whatever order its offers and bids are listed and whatever unit
     its money has."""
     whole = canon(problem)
-    room, held = whole.state()
-    if kernels.everyone(whole.tables, room, held, whole.words()):
-        return _solution(problem, whole.unit, [_easy(whole, (room, held))])
+    cheapest = _undisputed(whole)
+    if cheapest is not None:
+        return _solution(problem, whole.unit, [cheapest])
     exact = to_proof or whole.bids <= effort.exact_bids
     return _solution(problem, whole.unit, [_answer(part, exact, effort) for part in parts(servable(whole))])
 
@@ -79,10 +79,14 @@ def solve(problem: Problem, effort: Effort = THOROUGH, *, to_proof: bool = False
 def unrivalled(problem: Problem) -> Solution | None:
     """The clearing in which everybody has the cheapest there is for it, None where that cannot be."""
     whole = canon(problem)
-    room, held = whole.state()
-    if not kernels.everyone(whole.tables, room, held, whole.words()):
-        return None
-    return _solution(problem, whole.unit, [_easy(whole, (room, held))])
+    cheapest = _undisputed(whole)
+    return None if cheapest is None else _solution(problem, whole.unit, [cheapest])
+
+
+def _undisputed(part: Canon) -> Answer | None:
+    """Everybody at the very cheapest, None where that cannot be."""
+    room, held = part.state()
+    return _easy(part, (room, held)) if kernels.everyone(part.tables, room, held, part.words()) else None
 
 
 def _easy(part: Canon, state: State) -> Answer:
@@ -117,9 +121,9 @@ def _members(answer: Answer, bid: int) -> tuple[Member, ...]:
 
 
 def _answer(part: Canon, exact: bool, effort: Effort) -> Answer:
-    room, held = part.state()
-    if kernels.everyone(part.tables, room, held, part.words()):
-        return _easy(part, (room, held))
+    cheapest = _undisputed(part)
+    if cheapest is not None:
+        return cheapest
     ranking = orders(part)
     if not ranking.size:
         return Answer(canon=part, state=part.state(), bound=0)
@@ -203,8 +207,7 @@ def _chosen(part: Canon, found: list[State], relaxed: Relaxation) -> Numbers:
 def _worthiest(part: Canon) -> list[int]:
     """The candidates on which a bid would be worth most."""
     bids, _, candidates, _ = part.tables
-    lengths = np.diff(bids[:, kernels.CANDIDATE])
-    value, members = (np.repeat(bids[:-1, column], lengths) for column in (kernels.VALUE, kernels.MEMBERS))
-    net = value - candidates[:, kernels.COST] * members
+    owned = bids[part.owners()]
+    net = owned[:, kernels.VALUE] - candidates[:, kernels.COST] * owned[:, kernels.MEMBERS]
     worthiest: list[int] = np.argsort(-net, kind="stable")[:WORTHIEST].tolist()
     return worthiest

@@ -9,8 +9,9 @@ from hashlib import blake2b
 
 import numpy as np
 
+from matcher.compiled import Numbers
 from matcher.welfare import kernels
-from matcher.welfare.kernels import Held, Numbers, Room, Tables, Words
+from matcher.welfare.kernels import Held, Room, Tables, Words
 from matcher.welfare.problem import Problem
 
 
@@ -31,6 +32,15 @@ class Canon:
     def bids(self) -> int:
         """How many bids there are."""
         return len(self.tables[0]) - 1
+
+    def owners(self) -> Numbers:
+        """The bid of each candidate."""
+        return np.repeat(np.arange(self.bids), np.diff(self.tables[0][:, kernels.CANDIDATE]))
+
+    def devices(self, offer: int) -> Numbers:
+        """What an offer has free of each device: milli and memory."""
+        first = self.tables[3][:, kernels.FIRST]
+        return self.room[1][first[offer] : first[offer + 1]]
 
     def state(self) -> tuple[Room, Held]:
         """A fresh state in which nobody is served."""
@@ -85,7 +95,7 @@ def _unit(problem: Problem) -> int:
     return max(int(divisor), 1)
 
 
-def _spans(first: Numbers, rows: Numbers) -> tuple[Numbers, Numbers]:
+def spans(first: Numbers, rows: Numbers) -> tuple[Numbers, Numbers]:
     """For lists given by where each begins: the entries of `rows`' lists one after the other, and where each
     begins then."""
     lengths = np.diff(first)[rows]
@@ -98,7 +108,7 @@ def _candidates(
     problem: Problem, bid_rows: Numbers, offer_rows: Numbers, unit: int
 ) -> tuple[Numbers, Numbers]:
     listed = problem.candidates
-    taken, first = _spans(listed.first, bid_rows)
+    taken, first = spans(listed.first, bid_rows)
     place = np.empty(len(offer_rows), np.int64)
     place[offer_rows] = np.arange(len(offer_rows))
     table = np.empty((len(taken), 4), np.int64)
@@ -118,7 +128,7 @@ def _reach(candidates: Numbers, first: Numbers) -> Numbers:
 
 def _offers(problem: Problem, rows: Numbers) -> tuple[Numbers, Numbers]:
     offers = problem.offers
-    taken, first = _spans(offers.device_from, rows)
+    taken, first = spans(offers.device_from, rows)
     table = np.zeros((len(rows) + 1, 3), np.int64)
     table[:-1, kernels.POOL] = offers.pool[rows]
     table[:-1, kernels.DOMAIN] = offers.domain[rows]
@@ -137,9 +147,16 @@ def _bids(problem: Problem, rows: Numbers, first: Numbers, unit: int) -> tuple[N
         table[:-1, column] = values[rows]
     named, table[:-1, kernels.GROUP] = _groups(table[:-1, kernels.GROUP])
     table[:, kernels.CANDIDATE] = first
-    table[1:, kernels.MEMBER] = np.cumsum(table[:-1, kernels.MEMBERS])
-    table[1:, kernels.DEVICE] = np.cumsum(table[:-1, kernels.MEMBERS] * table[:-1, kernels.DEVICES])
+    lay_out(table)
     return table, named
+
+
+def lay_out(bids: Numbers) -> None:
+    """Write where the members and the devices of each bid begin in a state."""
+    members = bids[:-1, kernels.MEMBERS]
+    for column, width in ((kernels.MEMBER, members), (kernels.DEVICE, members * bids[:-1, kernels.DEVICES])):
+        bids[0, column] = 0
+        bids[1:, column] = np.cumsum(width)
 
 
 def _groups(group: Numbers) -> tuple[int, Numbers]:

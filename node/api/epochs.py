@@ -10,6 +10,7 @@ from ledger.books.bundles import BundleRow
 from ledger.market.errors import Rejected
 from ledger.market.identity import Digest, from_text, text
 from ledger.market.wire import Plain
+from matcher.bundle.bencode import encode
 from matcher.bundle.epoch import Header, header_of
 from matcher.bundle.hash_tree import children
 from node.api.services import Number, Services, Unknown
@@ -100,15 +101,11 @@ def _named(header: Header) -> Plain:
 def _pages(services: Services, row: BundleRow) -> Iterator[bytes]:
     """The list, page by page: an epoch of a large market has tens of megabytes."""
     header = header_of(row.root, row.header)
-    yield b"l" + _spelled(row.header)
+    yield b"l" + encode(row.header)
     waiting = [header.matches, header.demand, header.offers, header.uses, header.stakes, header.bids]
     while waiting:
         some, waiting = waiting[-_AT_ONCE:], waiting[:-_AT_ONCE]
         for body in services.books.bundles.pages(some):
-            yield _spelled(body)
+            yield encode(body)
             waiting += children(body)
     yield b"e"
-
-
-def _spelled(body: bytes) -> bytes:
-    return b"%d:%b" % (len(body), body)

@@ -22,6 +22,8 @@ from ledger.market.job_terms import ANY_PLACE, ANY_PROVIDER, ANY_TIME
 
 NODE_SIGNS = "node"
 BUYER_SIGNS = "buyer"
+NO_IMAGE = Image(reference="any", config="sha256:" + "0" * 64)
+"""stands for the image of a job that is only asked about"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

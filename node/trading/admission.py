@@ -6,9 +6,11 @@ several alternatives: each with its own document and bids, attempt by attempt wi
 the contract opens one of them.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ledger.books.queries import Queries
 from ledger.chain.documents import canonical
 from ledger.chain.signatures import recover
 from ledger.chain.typed_data import Domain, bid_id, keccak, model_tag
@@ -86,6 +88,13 @@ def read_job(document: object) -> tuple[Job, Digest, bytes]:
             "Put large values into an input file.",
         )
     return job, Digest(keccak(body)), body
+
+
+def admitted_job(queries: Queries, document: Digest) -> Job:
+    """The job of a document that the books keep since its order was admitted."""
+    body = queries.document(document)
+    assert body is not None
+    return job_from_plain(json.loads(body))
 
 
 def tag_of(job: Job) -> int:

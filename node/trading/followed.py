@@ -16,7 +16,7 @@ from typing import Protocol
 
 from ledger.books.door_queries import NONCES_A_WORD
 from ledger.books.queries import Queries
-from ledger.market.delegation import Delegation, Role
+from ledger.market.delegation import Delegation, revoked
 from ledger.market.events import LeaseOpened, MarketEvent, NoncesCancelled
 from ledger.market.facts import GangPlanned, LeasePlanned, PlanFailed
 from ledger.market.identity import NOBODY, Address
@@ -97,7 +97,7 @@ class Followed:
         if (account, key) not in self._delegations:
             self._make_room()
             found = self._queries.delegation(account, key)
-            self._delegations[(account, key)] = found or _nothing(key)
+            self._delegations[(account, key)] = found or revoked(key)
         return self._delegations[(account, key)]
 
     def _spend(self, account: Address, word: int, mask: int) -> None:
@@ -143,11 +143,7 @@ def told_by(chain: AccountView, order: Order) -> Told:
         balance=chain.balance_of(buyer),
         epoch=chain.epoch_of(buyer),
         used=frozenset(nonce for nonce in nonces if chain.nonce_used(buyer, nonce)),
-        delegation=_nothing(NOBODY)
+        delegation=revoked(NOBODY)
         if order.delegate == NOBODY
         else chain.delegation_of(buyer, order.delegate),
     )
-
-
-def _nothing(key: Address) -> Delegation:
-    return Delegation(key=key, roles=Role(0), allowance=0, until=0)

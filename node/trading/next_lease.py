@@ -1,15 +1,12 @@
 """Whether a bid goes on with a running lease of this node: the same job, at most with other resources, for
 another price or time. What the lease itself must allow is asked where its receipt is made."""
 
-import json
-from dataclasses import replace
-
 from ledger.books.queries import Queries
 from ledger.books.rows import LeaseRow
 from ledger.market.errors import LostRace, Rejected
 from ledger.market.identity import LeaseId, text
-from ledger.market.job import Job, job_from_plain
-from node.trading.admission import Way
+from ledger.market.job import Job, same_but_resized
+from node.trading.admission import Way, admitted_job
 
 
 def check_goes_on(queries: Queries, way: Way) -> LeaseRow:
@@ -27,7 +24,8 @@ def check_goes_on(queries: Queries, way: Way) -> LeaseRow:
         raise Rejected(
             "gang-goes-on", "A member of a gang cannot be continued.", "Submit the gang again instead."
         )
-    _check_same_job(_job_of(queries, previous), way.job)
+    assert previous.document is not None
+    _check_same_job(admitted_job(queries, previous.document), way.job)
     if previous.yields is not None:
         raise LostRace(
             "lease-yields",
@@ -37,25 +35,8 @@ def check_goes_on(queries: Queries, way: Way) -> LeaseRow:
     return previous
 
 
-def _job_of(queries: Queries, lease: LeaseRow) -> Job:
-    assert lease.document is not None
-    body = queries.document(lease.document)
-    assert body is not None
-    return job_from_plain(json.loads(body))
-
-
 def _check_same_job(before: Job, after: Job) -> None:
-    changed = replace(
-        after,
-        cpu=before.cpu,
-        memory=before.memory,
-        disk=before.disk,
-        max_rate=before.max_rate,
-        max_seconds=before.max_seconds,
-        retry=before.retry,
-        times=before.times,
-    )
-    if changed != before:
+    if not same_but_resized(before, after):
         raise Rejected(
             "another-job",
             "The document is of another job than the one that runs.",

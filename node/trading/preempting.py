@@ -190,13 +190,7 @@ class Preempting:
         free = self._candidates(order, at)
         found = choose(
             order,
-            rooms(
-                order,
-                self._book_of(),
-                {one.offer for one in free},
-                at + INCLUSION_SECONDS,
-                stake_bps=self._policy.stake_bps,
-            ),
+            rooms(order, self._book_of(), {one.offer for one in free}, at + INCLUSION_SECONDS),
             free,
             at,
             latest=rests_until(row),
@@ -287,13 +281,7 @@ class Preempting:
 
     def _fits(self, claim: _Claim, at: int) -> bool:
         """Whether what is free and what is kept are enough already."""
-        found = rooms(
-            claim.order,
-            self._book_of(),
-            [claim.offer],
-            at + INCLUSION_SECONDS,
-            stake_bps=self._policy.stake_bps,
-        )
+        found = rooms(claim.order, self._book_of(), [claim.offer], at + INCLUSION_SECONDS)
         return any(fits(claim.order, room, tuple(claim.held.values())) for room in found)
 
     def _release(self, claim: _Claim) -> None:

@@ -4,7 +4,7 @@ match, or what excludes each provider; and the same as plain values for the API.
 from collections.abc import Sequence
 
 from ledger.market.errors import Rejected
-from ledger.market.identity import text
+from ledger.market.identity import OfferId, text
 from ledger.market.money import escrow_for
 from ledger.market.wire import Plain
 from matcher.book import Book
@@ -64,54 +64,37 @@ def _change_plain(change: Change) -> Plain:
 
 def eligible_plain(found: Explanation, book: Book) -> list[Plain]:
     """The eligible offers as the API shows them, cheapest first."""
-    rows: list[Plain] = []
-    for quote in found.eligible:
-        listed = book.offer(quote.offer)
-        rows.append(
-            {
-                "offer": text(quote.offer),
-                "provider": text(listed.offer.provider) if listed else "",
-                "domain": listed.domain if listed else "",
-                "rate": str(quote.rate),
-                "escrow": str(quote.escrow),
-            }
-        )
-    return rows
+    return [
+        _offer_plain(quote.offer, book) | {"rate": str(quote.rate), "escrow": str(quote.escrow)}
+        for quote in found.eligible
+    ]
 
 
 def excluded_plain(found: Explanation, book: Book) -> list[Plain]:
     """The excluded offers as the API shows them, nearest first."""
-    rows: list[Plain] = []
-    for one in found.excluded:
-        listed = book.offer(one.offer)
-        rows.append(
-            {
-                "offer": text(one.offer),
-                "provider": text(listed.offer.provider) if listed else "",
-                "domain": listed.domain if listed else "",
-                "rate": str(one.rate),
-                "dimensions": list(one.dimensions),
-                "detail": list(one.detail),
-            }
-        )
-    return rows
+    return [
+        _offer_plain(one.offer, book)
+        | {"rate": str(one.rate), "dimensions": list(one.dimensions), "detail": list(one.detail)}
+        for one in found.excluded
+    ]
 
 
 def places_plain(match: Match, seconds: int, book: Book) -> list[Plain]:
     """What each member would get now, in the order of their numbers."""
-    rows: list[Plain] = []
-    for member in match.members:
-        listed = book.offer(member.offer)
-        rows.append(
-            {
-                "offer": text(member.offer),
-                "provider": text(listed.offer.provider) if listed else "",
-                "domain": listed.domain if listed else "",
-                "rate": str(member.rate),
-                "escrow": str(escrow_for(member.rate, seconds)),
-            }
-        )
-    return rows
+    return [
+        _offer_plain(member.offer, book)
+        | {"rate": str(member.rate), "escrow": str(escrow_for(member.rate, seconds))}
+        for member in match.members
+    ]
+
+
+def _offer_plain(name: OfferId, book: Book) -> Plain:
+    listed = book.offer(name)
+    return {
+        "offer": text(name),
+        "provider": text(listed.offer.provider) if listed else "",
+        "domain": listed.domain if listed else "",
+    }
 
 
 class NoMatch(Rejected):

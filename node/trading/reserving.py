@@ -18,7 +18,6 @@ from ledger.market.events import LeaseClosed, LeaseOpened
 from ledger.market.identity import BidId, LeaseId, OfferId
 from ledger.market.lease import LeaseTerms
 from ledger.market.lifecycle import LeaseState
-from ledger.market.policy import Policy
 from ledger.market.resource import LANE_NAMES, Quantities
 from matcher.book import Book, CapacityFreed, CapacityTaken
 from matcher.orders import WHOLE, BidOrder
@@ -44,10 +43,9 @@ _MOST_TRIES: Final = 4
 class Reserving:
     """Under the exchange's lock. `book_of` gives the matcher's book as it is now."""
 
-    def __init__(self, books: Books, book_of: Callable[[], Book], policy: Policy) -> None:
+    def __init__(self, books: Books, book_of: Callable[[], Book]) -> None:
         self._books = books
         self._book_of = book_of
-        self._policy = policy
         self.rebuild()
 
     def rebuild(self) -> None:
@@ -86,12 +84,7 @@ class Reserving:
         due = any(one.at <= at for one in kept)
         tried = (self._changes, at if due else at // _AGAIN_SECONDS)
         passes, self._tried = kept if self._tried != tried else [], tried
-        for one in passes:
-            order = self._book_of().bid(one.bid)
-            if order is not None and order.start_at <= at:
-                self._hold(self._promised, but=one)
-                with alone(self._book_of(), [order]):
-                    yield
+        yield from self._passes(passes, at)
         self._hold(self._promised)
 
     def _fulfilled(self, at: int) -> Iterator[None]:
@@ -100,7 +93,11 @@ class Reserving:
         if self._fulfilled_at == self._changes:
             return
         self._fulfilled_at = self._changes
-        for one in self._promised.kept:
+        yield from self._passes(self._promised.kept, at)
+
+    def _passes(self, kept: Iterable[Reservation], at: int) -> Iterator[None]:
+        """Each of these orders alone, with the room that is promised to it."""
+        for one in kept:
             order = self._book_of().bid(one.bid)
             if order is not None and order.start_at <= at:
                 self._hold(self._promised, but=one)
@@ -189,7 +186,7 @@ class Reserving:
         now = replace(order, start_at=0)
         names = {place.offer for place in book.cheapest(now, moment, order.members)}
         names |= kept.offers() | {one.offer for one in self._ending(at)}
-        return rooms(now, book, names, moment, stake_bps=self._policy.stake_bps)
+        return rooms(now, book, names, moment)
 
     def _ending(self, at: int) -> list[Lending]:
         """The leases that end soonest."""

@@ -219,19 +219,19 @@ class Round:
                 one.row = unit.queries.job(row.job)
 
     def _remember(self, plans: Sequence[Plan], taken: Sequence[_Entering], at: int) -> None:
+        self._remembered.orders.update([plan.job for plan in plans])
         for plan in plans:
-            self._remembered.orders.update([plan.job])
-            self.hold(plan)
+            self._hold(plan)
         for one in taken:
             assert one.row is not None
             self._remembered.orders.put(one.row, rests=one.planned is None)
             if one.planned is not None:
-                self.hold(one.planned)
+                self._hold(one.planned)
             else:
                 self._standing.wait(one.row, one.orders)
         self._standing.accepted([one.orders[0] for one in taken])
 
-    def hold(self, planned: Plan) -> None:
+    def _hold(self, planned: Plan) -> None:
         """A plan was committed: its order waits no more, and its leases take capacity."""
         self._standing.take_out(planned.job)
         for lease, terms in planned.leases:

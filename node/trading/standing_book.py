@@ -145,20 +145,20 @@ class StandingBook:
         if demand is not None and demand != self.book.demand:
             self.book.apply(DemandStated(demand=demand))
 
-    def entry_of(self, row: JobRow) -> Entry:
-        """The next attempt of an accepted order."""
-        return entry_of(self._queries, row)
-
     def orders(self, entry: Entry, at: int) -> list[BidOrder]:
         """The entry as the matcher sees it at the time `at`: alternatives of one group."""
         for (name, _, _), signature in zip(entry.ways, entry.signatures, strict=False):
             self.book.sign(name, signature)
         return orders_of(entry, at, self.block)
 
+    def next_orders(self, row: JobRow, at: int) -> list[BidOrder]:
+        """The same of the next attempt of an accepted order."""
+        return self.orders(entry_of(self._queries, row), at)
+
     def place(self, row: JobRow, at: int) -> None:
         """An order waits in the book with its next attempt; the same one twice changes nothing."""
         if not self._waiting.stands(row, self.block):
-            self._waiting.place(row, self.orders(self.entry_of(row), at))
+            self._waiting.place(row, self.next_orders(row, at))
 
     def wait(self, row: JobRow, orders: Sequence[BidOrder]) -> None:
         """A new order that found nothing waits, as it was cleared, at its place in the queue."""

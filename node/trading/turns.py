@@ -21,7 +21,7 @@ class Turns:
         self, books: Books, book_of: Callable[[], Book], policy: Policy, tell: Tell = nobody
     ) -> None:
         self._preempting = Preempting(books, book_of, policy, tell)
-        self._reserving = Reserving(books, book_of, policy)
+        self._reserving = Reserving(books, book_of)
 
     def rebuild(self, at: int) -> None:
         """Everything anew from the ledger's books, for a book that was made anew too."""

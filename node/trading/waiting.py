@@ -5,7 +5,6 @@ nothing they are set aside; once something changed that could serve them they co
 those with the highest limits each time, and the others by turns, so that each is looked at again.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -16,11 +15,11 @@ from ledger.books.rows import JobRow
 from ledger.market.bid import Bid
 from ledger.market.events import BlockRef
 from ledger.market.identity import NO_DIGEST, Address, BidId, Digest
-from ledger.market.job import Job, job_from_plain
+from ledger.market.job import Job
 from matcher.book import BidPlaced, BidRemoved
 from matcher.bundle.recording import RecordedBook
 from matcher.orders import BidOrder
-from node.trading.admission import MOST_ALTERNATIVES
+from node.trading.admission import MOST_ALTERNATIVES, admitted_job
 from node.trading.bid_orders import Queued, bid_order
 
 SETTLED_FROM = 128
@@ -55,15 +54,13 @@ def next_bids(row: JobRow) -> tuple[BidId, ...]:
 def entry_of(queries: Queries, row: JobRow) -> Entry:
     """The next attempt of an accepted order; its documents were checked when it was accepted."""
     number = row.next_attempt
-    ways = []
-    for way in row.ways:
-        body = queries.document(way.document)
-        assert body is not None
-        ways.append((way.attempt_ids[number], way.attempts[number].bid, job_from_plain(json.loads(body))))
     return Entry(
         job=row.job,
         sequence=row.sequence,
-        ways=tuple(ways),
+        ways=tuple(
+            (way.attempt_ids[number], way.attempts[number].bid, admitted_job(queries, way.document))
+            for way in row.ways
+        ),
         exclude=row.excluded,
         signatures=tuple(way.attempts[number].signature for way in row.ways),
     )
@@ -113,7 +110,7 @@ class Waiting:
         if orders is None:
             if self._placed.get(row.job) != names:
                 return False
-            orders = [order for name in names if (order := self._book.bid(name)) is not None]
+            orders = self._in_book(names)
         return tuple(order.id for order in orders) == names and all(
             not order.replicated or order.seed == seed_of(order.id, block) for order in orders
         )
@@ -141,6 +138,9 @@ class Waiting:
         self._excluded.pop(job, None)
         self._leave(job)
 
+    def _in_book(self, names: Sequence[BidId]) -> list[BidOrder]:
+        return [order for name in names if (order := self._book.bid(name)) is not None]
+
     def _leave(self, job: BidId) -> None:
         for placed in self._placed.pop(job, ()):
             self._book.apply(BidRemoved(bid=placed))
@@ -153,7 +153,7 @@ class Waiting:
         if len(self._placed) < SETTLED_FROM and not self._turns:
             return
         for job, names in list(self._placed.items()):
-            orders = [order for name in names if (order := self._book.bid(name)) is not None]
+            orders = self._in_book(names)
             if all(order.members == 1 and not order.start_at for order in orders):
                 self._leave(job)
                 self._aside[job] = orders

@@ -5,7 +5,7 @@ owner's rules must permit the job. The answer is None, or the first thing that s
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from ledger.market.bid import Bid
@@ -13,7 +13,7 @@ from ledger.market.demand import check_bid_says
 from ledger.market.domains import permits
 from ledger.market.errors import Rejected
 from ledger.market.identity import NOBODY, Address, BidId, Digest, LeaseId
-from ledger.market.job import Job
+from ledger.market.job import Job, same_but_resized
 from ledger.market.keeping import Place, unkept
 from ledger.market.lease import LeaseTerms
 from ledger.market.offer_document import OfferDocument
@@ -118,20 +118,7 @@ def _agreed(candidate: Candidate, _house: House, _rules: OwnersRules) -> Iterato
 
 def _same(candidate: Candidate, _house: House, _rules: OwnersRules) -> Iterator[Ending]:
     """A running container goes on with other limits, never with another job."""
-    before, job = candidate.before, candidate.job
-    if before is None:
-        return
-    resized = replace(
-        before,
-        cpu=job.cpu,
-        memory=job.memory,
-        disk=job.disk,
-        max_rate=job.max_rate,
-        max_seconds=job.max_seconds,
-        retry=job.retry,
-        times=job.times,
-    )
-    if resized != job:
+    if candidate.before is not None and not same_but_resized(candidate.before, candidate.job):
         yield Ending(
             code="other-job", cause="The lease's document is not the running job's with other sizes."
         )

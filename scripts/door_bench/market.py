@@ -6,7 +6,6 @@ stakes and deposits are followed events. The chain is a counter: who asks it is 
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -38,9 +37,8 @@ from node.trading.admission import Proposal, admit
 from node.trading.continuing import Continuing
 from node.trading.presence import Heartbeat, Presence
 from node.trading.venue import Venue
-from tests.factories import a_job, an_address, an_offer
+from tests.factories import NOW, a_job, an_address, an_offer
 
-NOW = 1_800_000_000
 DOMAIN = Domain(chain_id=77, market=an_address("market"))
 NODE = LocalKey(sha256(b"node").digest())
 PROVIDERS, BUYERS = 1_000, 64
@@ -48,13 +46,6 @@ STAKE, DEPOSIT = 10**12, 10**15
 _AT_ONCE = 5_000
 _PROBED = 7
 """a step through the capacities and prices, which has no divisor in common with their numbers"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
-    """A proposal as it arrives."""
-
-    proposal: Proposal
 
 
 class CountedChain:
@@ -121,9 +112,9 @@ class Door:
         self._exchange.start(NOW)
         self.restarted = time.perf_counter() - started
 
-    def submit(self, signed: Signed) -> None:
+    def submit(self, proposal: Proposal) -> None:
         """From the proposal to the journalled match."""
-        order = admit(DOMAIN, [signed.proposal], NODE.address, NOW)
+        order = admit(DOMAIN, [proposal], NODE.address, NOW)
         row = self._exchange.submit(order, 0, NOW)
         assert row.state is JobState.OPENING
 
@@ -131,11 +122,11 @@ class Door:
         """How many jobs are about to open."""
         return len(self._books.queries.open_orders())
 
-    def signed(self, number: int) -> list[Signed]:
+    def signed(self, number: int) -> list[Proposal]:
         """So many fresh bids, of the buyers by turns."""
         jobs = [a_job(cpu=1_000 * (1 + turn % 4), max_rate=10**9) for turn in range(4)]
         return [
-            Signed(proposal=_proposal(jobs[nonce % 4], self._buyers[nonce % BUYERS], nonce))
+            _proposal(jobs[nonce % 4], self._buyers[nonce % BUYERS], nonce)
             for nonce in (next(self._nonces) for _ in range(number))
         ]
 

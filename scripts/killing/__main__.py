@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from scripts.figures import at_least, at_most, write
+from scripts.figures import at_least, at_most, command_line, write
 from scripts.killing.trial import Trial, kill_repeatedly
 
 console = Console()
@@ -63,10 +63,9 @@ def tell(path: Path, trials: Sequence[Trial], times: int, seed: int) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Kill a chain under load; check what it had acknowledged.")
+    parser = command_line("Kill a chain under load; check what it had acknowledged.")
     parser.add_argument("--times", type=int, default=100, help="how many kills (100)")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31), help="for the same pauses")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     asked = parser.parse_args()
     if asked.times < 1:
         parser.error("--times must be at least 1")

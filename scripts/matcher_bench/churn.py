@@ -10,7 +10,7 @@ import numpy as np
 from matcher.book import BidPlaced, BidRemoved, Book, CapacityFreed, CapacityTaken
 from matcher.index.place import Place
 from matcher.orders import BidOrder
-from scripts.matcher_bench.market import NOW
+from tests.factories import NOW
 
 Clock = Callable[[], int]
 """nanoseconds"""
@@ -43,6 +43,16 @@ class Times:
         return float(np.percentile(self.microseconds, share))
 
 
+def timed(bids: Sequence[BidOrder], clock: Clock, serve: Callable[[BidOrder], bool]) -> Times:
+    """Each bid is served in turn; `serve` says whether it was matched."""
+    times, matched = [], 0
+    for order in bids:
+        before = clock()
+        matched += serve(order)
+        times.append((clock() - before) / 1e3)
+    return Times(microseconds=times, matched=matched / len(bids))
+
+
 def through_book(
     book: Book, bids: Sequence[BidOrder], held: int, clock: Clock, *, waiting: bool = False
 ) -> Times:
@@ -51,23 +61,23 @@ def through_book(
     for order in bids if waiting else ():
         book.apply(BidPlaced(order=order))
     leases: deque[tuple[Place, BidOrder]] = deque()
-    times, matched = [], 0
-    for order in bids:
-        before = clock()
+
+    def serve(order: BidOrder) -> bool:
         if not waiting:
             book.apply(BidPlaced(order=order))
         place = book.best(order, NOW)
         if place is not None:
             book.apply(CapacityTaken(offer=place.offer, want=order.bid.want, count=order.devices))
             leases.append((place, order))
-            matched += 1
         book.apply(BidRemoved(bid=order.id))
         if len(leases) > held:
             _free(book, leases.popleft())
-        times.append((clock() - before) / 1e3)
+        return place is not None
+
+    times = timed(bids, clock, serve)
     for lease in leases:
         _free(book, lease)
-    return Times(microseconds=times, matched=matched / len(bids))
+    return times
 
 
 def _free(book: Book, lease: tuple[Place, BidOrder]) -> None:
@@ -77,14 +87,16 @@ def _free(book: Book, lease: tuple[Place, BidOrder]) -> None:
 
 def through(finder: Finder, bids: Sequence[BidOrder], clock: Clock) -> Times:
     """The same through a rival, with all leases held until the end."""
-    leases, times = [], []
-    for order in bids:
-        before = clock()
+    leases = []
+
+    def serve(order: BidOrder) -> bool:
         place = finder.best(order)
         if place is not None:
             finder.take(place, order.bid.want)
             leases.append((place, order))
-        times.append((clock() - before) / 1e3)
+        return place is not None
+
+    times = timed(bids, clock, serve)
     for place, order in leases:
         finder.give(place, order.bid.want)
-    return Times(microseconds=times, matched=len(leases) / len(bids))
+    return times

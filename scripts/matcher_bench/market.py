@@ -2,17 +2,16 @@
 
 import random
 from dataclasses import replace
-from hashlib import sha256
 
 from ledger.market.bid import Bid
-from ledger.market.identity import Address, BidId, Digest, OfferId
+from ledger.market.identity import Address, BidId, OfferId
 from ledger.market.offer import Offer
 from ledger.market.resource import Quantities
 from ledger.market.traits import ANY_REGION, Traits
 from matcher.book import Book, OfferListed, StakeChanged
 from matcher.orders import BidOrder, OfferOrder
+from tests.factories import NOW, a_digest, an_address
 
-NOW = 1_800_000_000
 PROVIDERS = 1_000
 MODELS = 16
 REGIONS = 16
@@ -21,12 +20,8 @@ RARE = 1 << 40
 """a feature that no offer has"""
 
 
-def _hash(text: str) -> bytes:
-    return sha256(text.encode()).digest()
-
-
 def _provider(number: int) -> Address:
-    return Address(_hash(f"provider {number}")[:20])
+    return an_address(f"provider {number}")
 
 
 class Market:
@@ -42,7 +37,7 @@ class Market:
 
     def _offer(self, number: int) -> OfferOrder:
         draw = self._random
-        devices, memory, price = draw.choice((1, 2, 4, 8)), draw.choice((24_000, 40_000, 80_000)), 0
+        devices, memory = draw.choice((1, 2, 4, 8)), draw.choice((24_000, 40_000, 80_000))
         price = draw.randint(500, 2_000)
         offer = Offer(
             provider=_provider(draw.randrange(PROVIDERS)),
@@ -68,11 +63,14 @@ class Market:
             valid_until=NOW + draw.choice((7_200, 86_400, 864_000)),
             epoch=0,
             salt=number,
-            document=Digest(_hash("document")),
+            document=a_digest("document"),
         )
         domain = f"group{draw.randrange(30)}/site{draw.randrange(10)}"
         return OfferOrder(
-            id=OfferId(_hash(f"offer {number}")), offer=offer, domain=domain, reputation=draw.randrange(1_001)
+            id=OfferId(a_digest(f"offer {number}")),
+            offer=offer,
+            domain=domain,
+            reputation=draw.randrange(1_001),
         )
 
     def bids(self, count: int) -> list[BidOrder]:
@@ -86,8 +84,8 @@ class Market:
         gpu = draw.choice((250, 500)) if draw.random() < 0.2 else devices * 1_000
         memory = draw.choice((0, 24_000, 40_000))
         bid = Bid(
-            buyer=Address(_hash(f"buyer {self._drawn % 999}")[:20]),
-            signer=Address(_hash("signer")[:20]),
+            buyer=an_address(f"buyer {self._drawn % 999}"),
+            signer=an_address("signer"),
             want=Quantities(
                 cpu=gpu * 8,
                 memory=gpu * 16,
@@ -112,9 +110,9 @@ class Market:
             open_after=NOW + 600,
             epoch=0,
             nonce=self._drawn,
-            job=Digest(_hash("job")),
+            job=a_digest("job"),
         )
-        identity = BidId(_hash(f"bid {self._drawn}"))
+        identity = BidId(a_digest(f"bid {self._drawn}"))
         return BidOrder(
             id=identity,
             job=identity,

@@ -14,7 +14,7 @@ from matcher.columns import OfferView
 from matcher.eligibility import eligible
 from matcher.orders import BidOrder, OfferOrder
 from matcher.pricing import ask_rates
-from scripts.matcher_bench.market import NOW
+from tests.factories import NOW
 
 
 class FullScan:

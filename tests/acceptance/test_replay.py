@@ -1,6 +1,5 @@
 """On a running grid: a stranger with an empty folder and an RPC endpoint repeats what the matcher decided."""
 
-import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,13 +23,8 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShortGrid]:
         yield running
 
 
-def node_url(grid: ShortGrid) -> str:
-    profile = json.loads((grid.home / "profiles" / "default.json").read_text())
-    return str(profile["node_url"])
-
-
 def epochs(grid: ShortGrid) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = httpx.get(f"{node_url(grid)}/v1/epochs", trust_env=False).json()["epochs"]
+    listed: list[dict[str, Any]] = httpx.get(f"{grid.node_url}/v1/epochs", trust_env=False).json()["epochs"]
     return listed
 
 
@@ -42,7 +36,7 @@ def test_every_epoch_is_repeated_from_an_empty_folder(grid: ShortGrid, tmp_path:
     found = epochs(grid)
     assert len(found) == 2
     for epoch in found:
-        outcome = replay(grid, epoch["root"], "--node", node_url(grid), "--save", str(tmp_path))
+        outcome = replay(grid, epoch["root"], "--node", grid.node_url, "--save", str(tmp_path))
         assert outcome.code == 0, outcome
         told = outcome.plain
         assert (told["agrees"], told["matches"], told["offers"]) == (True, 1, 2)
@@ -54,9 +48,9 @@ def test_every_epoch_is_repeated_from_an_empty_folder(grid: ShortGrid, tmp_path:
 
 
 def test_a_node_that_lies_by_one_unit_is_refused(grid: ShortGrid) -> None:
-    root = epochs(grid)[0]["root"]
-    at = epochs(grid)[0]["at"]
-    with lying(node_url(grid), b"i%de" % at, b"i%de" % (at + 1)) as liar:
+    epoch = epochs(grid)[0]
+    root, at = epoch["root"], epoch["at"]
+    with lying(grid.node_url, b"i%de" % at, b"i%de" % (at + 1)) as liar:
         outcome = replay(grid, root, "--node", liar)
     assert outcome.code == 3
     assert outcome.plain["code"] in ("page-altered", "page-missing")

@@ -1,6 +1,6 @@
 """One served grid with the real contracts, three funded accounts, and the clock in the test's hand."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -11,6 +11,7 @@ from typing import Any
 from contracts.loader import artifact
 from ledger.chain.calls import Call, approve, deposit, stake
 from ledger.chain.client import MarketClient, MinedReceipt
+from ledger.chain.embedded.chain import DEFAULT_FINALITY
 from ledger.chain.embedded.genesis import Genesis
 from ledger.chain.embedded.grid import GridPolicy, deploy_grid, initialise, open_chain
 from ledger.chain.embedded.sealing import SealPolicy
@@ -67,9 +68,7 @@ class Grid:
         self.client._rpc.raw("bingwang_reorg", hex(depth))
 
     def patience(self) -> Patience:
-        """Seals a block instead of sleeping."""
-        ticks = count()
-        return Patience(clock=lambda: next(ticks) / 10, sleep=lambda _: self.seal(), seconds=5.0, pause=0.0)
+        return sealing(self.seal)
 
     def send(self, key: LocalKey, call: Call) -> MinedReceipt:
         return send_and_wait(self.client, key, call, self.patience())
@@ -79,12 +78,14 @@ class Grid:
 
     def fund(self, key: LocalKey, *, staked: int = 0) -> None:
         """Coin from the faucet, and a balance of `MONEY`, of which `staked` goes to the free stake."""
+        self.give(key)
+        for call in putting_in(self.client, MONEY, staked):
+            self.send(key, call)
+
+    def give(self, key: LocalKey) -> None:
+        """Coin and token in the wallet."""
         self.client.faucet(key.address)
         self.seal()
-        self.send(key, approve(self.client.token(), self.client.market, 2**255))
-        self.send(key, deposit(self.client.market, MONEY))
-        if staked:
-            self.send(key, stake(self.client.market, staked))
 
     def offer(self, **changes: Any) -> RegisterOffer:
         changes = {"provider": PROVIDER.address, "salt": next(_salts)} | changes
@@ -160,6 +161,20 @@ class Grid:
         return SettleReceipt(terms=terms, signed=SignedReceipt(receipt=receipt, signature=signature))
 
 
+def sealing(seal: Callable[[], Any]) -> Patience:
+    """Seals a block instead of sleeping."""
+    ticks = count()
+    return Patience(clock=lambda: next(ticks) / 10, sleep=lambda _: seal(), seconds=5.0, pause=0.0)
+
+
+def putting_in(client: MarketClient, amount: int, staked: int) -> Iterator[Call]:
+    """The calls that make a balance of what the wallet holds, of which `staked` goes to the free stake."""
+    yield approve(client.token(), client.market, 2**255)
+    yield deposit(client.market, amount)
+    if staked:
+        yield stake(client.market, staked)
+
+
 def terms_of(
     grid: Grid, registered: RegisterOffer, signed: SignedBid, rate: int, member: int = 0
 ) -> LeaseTerms:
@@ -179,7 +194,7 @@ def terms_of(
 
 
 @contextmanager
-def served_grid(directory: Path) -> Iterator[Grid]:
+def served_grid(directory: Path, finality: int = DEFAULT_FINALITY) -> Iterator[Grid]:
     """A new grid below `directory`: the buyer has a balance, the provider a stake, everybody coin."""
     clock = Clock()
     identity = initialise(
@@ -189,7 +204,7 @@ def served_grid(directory: Path) -> Iterator[Grid]:
         faucet_key=sha256(b"faucet").digest(),
         populate=lambda chain: deploy_grid(chain, artifact, GridPolicy()),
     )
-    chain = open_chain(directory, clock)
+    chain = open_chain(directory, clock, finality=finality)
     policy = ServePolicy(seal=SealPolicy(on_demand=True), allow_reorg=True)
     try:
         with serve(chain, policy=policy) as server:

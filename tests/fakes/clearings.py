@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 from hypothesis import strategies as st
 
-from matcher.welfare.feasible import faults, worth
 from matcher.welfare.problem import Bids, Candidates, Member, Offers, Problem, Solution, numbers
+from tests.fakes.feasible import faults, worth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

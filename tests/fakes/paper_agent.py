@@ -17,7 +17,6 @@ import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from ledger.chain.calls import approve, deposit, stake
 from ledger.chain.client import MarketClient
 from ledger.chain.documents import document_hash
 from ledger.chain.keys import LocalKey
@@ -31,6 +30,7 @@ from ledger.market.resource import Quantities
 from ledger.market.usage_tree import UsageLine, UsageTree
 from provider_agent.connections.node_client import Identity, JobReport, NodeClient
 from tests.factories import HOUR, an_offer
+from tests.fakes.chain_grid import putting_in
 
 MONEY = 50_000_000
 PAID_MS = 400
@@ -46,10 +46,8 @@ def fund(client: MarketClient, key: LocalKey, *, staked: int = 0) -> None:
     client.faucet(key.address)
     while client.token_balance(key.address) < MONEY:
         time.sleep(0.05)
-    send_and_wait(client, key, approve(client.token(), client.market, 2**255), PATIENCE)
-    send_and_wait(client, key, deposit(client.market, MONEY), PATIENCE)
-    if staked:
-        send_and_wait(client, key, stake(client.market, staked), PATIENCE)
+    for call in putting_in(client, MONEY, staked):
+        send_and_wait(client, key, call, PATIENCE)
 
 
 class PaperAgent:

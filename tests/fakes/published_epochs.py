@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from ledger.books.books import Books
-from ledger.chain.typed_data import bid_id, lease_id, offer_id
-from ledger.market.bid import Bid, SignedBid
+from ledger.books.unit_of_work import Unit
+from ledger.chain.typed_data import bid_id, offer_id
+from ledger.market.bid import SignedBid
 from ledger.market.events import BlockRef
-from ledger.market.identity import NO_DIGEST, Address, BidId, Digest
-from ledger.market.instructions import GangMember, OpenGang, OpenLease
-from ledger.market.lease import LeaseTerms
+from ledger.market.identity import Address, Digest
 from ledger.market.offer import Offer
 from matcher.book import BidPlaced, BidRemoved, CapacityTaken, OfferListed, StakeChanged
 from matcher.bundle.recording import RecordedBook
 from matcher.clearing import Clearing, Match, MatchMember, clear
 from matcher.orders import BidOrder, OfferOrder
 from node.trading.epochs import Epochs
+from node.trading.planning import Attempt, Place, Planner
 from node.trading.venue import Venue
 
 Lie = Callable[[Clearing], Clearing]
@@ -27,6 +27,7 @@ class Publisher:
     def __init__(self, books: Books, venue: Venue) -> None:
         self.books = books
         self.venue = venue
+        self.planner = Planner(venue)
         self.stakes: dict[Address, int] = {}
         self.offers: list[OfferOrder] = []
         self.bids: dict[bytes, tuple[BidOrder, SignedBid]] = {}
@@ -65,8 +66,7 @@ class Publisher:
         with self.books.transaction() as unit:
             root = self.epochs.publish(unit, drawn, at)
             for match in clearing.matches:
-                wish = self._wish(match)
-                unit.wish(f"open:{match.bid.hex()}", wish, at)
+                self._plan(unit, match, at)
         self._apply(clearing.matches)
         return root
 
@@ -88,32 +88,12 @@ class Publisher:
                 self.book.apply(CapacityTaken(offer=member.offer, want=order.bid.want))
             self.book.apply(BidRemoved(bid=match.bid))
 
-    def _wish(self, match: Match) -> OpenLease | OpenGang:
+    def _plan(self, unit: Unit, match: Match, at: int) -> None:
         order, signed = self.bids[match.bid]
-        members = tuple(
-            self._member(signed.bid, match.bid, number, one) for number, one in enumerate(match.members)
-        )
-        if len(members) > 1:
-            return OpenGang(bid=order.id, signed=signed, members=members, seed=NO_DIGEST)
-        (only,) = members
-        return OpenLease(
-            lease=only.lease, offer_id=only.offer_id, offer=only.offer, signed=signed, rate=only.rate
-        )
+        places = [self._place(member) for member in match.members]
+        self.planner.plan(unit, Attempt(job=order.job, number=0, signed=signed), places, at)
 
-    def _member(self, bid: Bid, name: BidId, number: int, chosen: MatchMember) -> GangMember:
-        listed = self.book.offer(chosen.offer)
+    def _place(self, member: MatchMember) -> Place:
+        listed = self.book.offer(member.offer)
         assert listed is not None
-        terms = LeaseTerms(
-            offer=chosen.offer,
-            bid=name,
-            member=number,
-            provider=listed.offer.provider,
-            buyer=bid.buyer,
-            signer=bid.signer,
-            matcher=self.venue.address,
-            want=bid.want,
-            rate=chosen.rate,
-            duration=bid.duration,
-        )
-        lease = lease_id(self.venue.domain, terms)
-        return GangMember(lease=lease, offer_id=chosen.offer, offer=listed.offer, rate=chosen.rate)
+        return Place(offer_id=member.offer, offer=listed.offer, rate=member.rate)

@@ -3,28 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
-from itertools import count
 from pathlib import Path
 
 from eth_utils.address import to_checksum_address
 
-from contracts.loader import artifact
-from ledger.chain.calls import approve, deposit, stake, transfer
+from ledger.chain.calls import transfer
 from ledger.chain.client import MarketClient
 from ledger.chain.deployment import DeploymentPlan, deploy
 from ledger.chain.embedded.genesis import Genesis
-from ledger.chain.embedded.grid import GridPolicy, deploy_grid, initialise, open_chain
-from ledger.chain.embedded.sealing import SealPolicy
-from ledger.chain.embedded.server import ServePolicy, serve
 from ledger.chain.keys import LocalKey
 from ledger.chain.rpc import Rpc
-from ledger.chain.wallet import Patience
-from ledger.market.identity import NOBODY, Address
+from ledger.market.identity import NOBODY
 from ledger.market.policy import EMBEDDED
 from tests.anvil import anvil
 from tests.factories import NOW
-from tests.fakes.chain_grid import BUYER, FAUCET, MONEY, NODE, PROVIDER, Clock, Grid
+from tests.fakes.chain_grid import BUYER, FAUCET, MONEY, NODE, PROVIDER, Clock, Grid, sealing, served_grid
 
 FINALITY = 64
 """blocks behind the head on both: no deeper reorganisation is one that a follower must survive"""
@@ -44,48 +37,18 @@ class Anvil(Grid):
         """Its transactions are gone; a chain of the same height takes the place."""
         self.client._rpc.raw("anvil_reorg", depth, [])
 
-    def fund(self, key: LocalKey, *, staked: int = 0) -> None:
+    def give(self, key: LocalKey) -> None:
         self.client._rpc.raw("anvil_setBalance", to_checksum_address(key.address), hex(_COIN))
         self.send(FAUCET, transfer(self.client.token(), key.address, 10 * MONEY))
-        self.send(key, approve(self.client.token(), self.client.market, 2**255))
-        self.send(key, deposit(self.client.market, MONEY))
-        if staked:
-            self.send(key, stake(self.client.market, staked))
 
 
 @contextmanager
 def a_market_on(evm: str, directory: Path) -> Iterator[Grid]:
     """A market of which everything so far is final; the buyer has a balance, the provider a stake."""
-    with (_on_anvil if evm == "anvil" else _embedded)(directory) as grid:
-        grid.fund(BUYER)
-        grid.fund(PROVIDER, staked=MONEY // 2)
+    with _on_anvil(directory) if evm == "anvil" else served_grid(directory, FINALITY) as grid:
         for _ in range(FINALITY):
             grid.seal()
         yield grid
-        grid.client.close()
-
-
-@contextmanager
-def _embedded(directory: Path) -> Iterator[Grid]:
-    identity = initialise(
-        directory,
-        chain_id=424_243,
-        at=NOW - 10,
-        faucet_key=sha256(b"faucet").digest(),
-        populate=lambda chain: deploy_grid(chain, artifact, GridPolicy()),
-    )
-    clock = Clock()
-    chain = open_chain(directory, clock, finality=FINALITY)
-    policy = ServePolicy(seal=SealPolicy(on_demand=True), allow_reorg=True)
-    try:
-        with serve(chain, policy=policy) as server:
-            client = MarketClient(server.url, Address(identity.contracts["market"]))
-            grid = Grid(client=client, clock=clock, identity=identity)
-            client.faucet(NODE.address)
-            grid.seal()
-            yield grid
-    finally:
-        chain.close()
 
 
 @contextmanager
@@ -96,7 +59,7 @@ def _on_anvil(directory: Path) -> Iterator[Grid]:
         for key in (FAUCET, NODE):
             rpc.raw("anvil_setBalance", to_checksum_address(key.address), hex(_COIN))
         plan = DeploymentPlan(guardian=NOBODY, arbiter=FAUCET.address, policy=EMBEDDED)
-        made = deploy(rpc, FAUCET, plan, directory / "deployment.json", _mining(rpc))
+        made = deploy(rpc, FAUCET, plan, directory / "deployment.json", sealing(lambda: rpc.raw("evm_mine")))
         rpc.close()
         identity = Genesis(
             chain_id=_ANVIL_CHAIN,
@@ -104,11 +67,8 @@ def _on_anvil(directory: Path) -> Iterator[Grid]:
             faucet=FAUCET.address,
             contracts={"token": made.token, "jury": made.jury, "market": made.market},
         )
-        yield Anvil(client=MarketClient(url, made.market), clock=Clock(), identity=identity)
-
-
-def _mining(rpc: Rpc) -> Patience:
-    ticks = count()
-    return Patience(
-        clock=lambda: next(ticks) / 10, sleep=lambda _: rpc.raw("evm_mine"), seconds=5.0, pause=0.0
-    )
+        grid = Anvil(client=MarketClient(url, made.market), clock=Clock(), identity=identity)
+        grid.fund(BUYER)
+        grid.fund(PROVIDER, staked=MONEY // 2)
+        yield grid
+        grid.client.close()

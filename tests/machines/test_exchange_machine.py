@@ -206,7 +206,7 @@ class ExchangeMachine(RuleBasedStateMachine):
     def the_book_holds_what_the_books_hold_and_never_too_much(self) -> None:
         held: dict[OfferId, Quantities] = {}
         twice: set[OfferId] = set()
-        for lease in self.node.books.queries.unclosed_leases():
+        for lease in self.node.books.queries.leases(states=(LeaseState.PLANNED, LeaseState.ACTIVE)):
             terms = lease.terms
             held[terms.offer] = held.get(terms.offer, Quantities()).plus(terms.want)
             if lease.continues is not None and lease.state is LeaseState.PLANNED:

@@ -86,12 +86,12 @@ def revoke(
 ) -> None:
     """Take every right from a key; what it opened goes on."""
     from ledger.chain import calls
-    from ledger.market.delegation import Delegation, Role
+    from ledger.market.delegation import revoked
     from ledger.market.identity import Address, from_text
     from node.cli.session import Session
     from node.cli.views.output import Output, pairs
 
     with Session(wallet=wallet, password_file=password_file, rpc_url=rpc) as session:
-        revoked = Delegation(key=Address(from_text(key, 20)), roles=Role(0), allowance=0, until=0)
-        plain = {"key": key, "transaction": session.send(calls.set_delegate(session.profile.market, revoked))}
+        nothing = revoked(Address(from_text(key, 20)))
+        plain = {"key": key, "transaction": session.send(calls.set_delegate(session.profile.market, nothing))}
     Output(as_json=as_json).result(plain, pairs(plain))

@@ -48,16 +48,15 @@ def _asked(session: "Session", draft: "JobDraft") -> list[dict[str, Any]]:
     import time
 
     from ledger.chain.documents import document_hash
-    from ledger.market.job import Image
     from ledger.market.wire import bid_to_plain
     from node.buying.bidding import Parties, bid_for
+    from node.buying.draft import NO_IMAGE
 
-    nothing = Image(reference="any", config="sha256:" + "0" * 64)
     node = session.profile.node
     parties = Parties(buyer=_buyer(session), signer=node, matcher=node, epoch=0)
     ways = []
     for form in draft.forms:
-        job = form.job(nothing, form.stored_inputs)
+        job = form.job(NO_IMAGE, form.stored_inputs)
         bid = bid_for(job, document_hash(job.to_plain()), parties, 0, int(time.time()), form.wait)
         told = session.reader.estimate(bid_to_plain(bid), job.to_plain())
         ways.append(told | {"limit_rate": str(bid.limit_rate)})

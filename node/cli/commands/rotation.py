@@ -168,9 +168,8 @@ def _revoke_former(session: "Session", keystore: Path) -> list[str]:
     """Every key that the folder ever had and that may still act, those of rotations cut off too."""
     from ledger.chain import calls
     from ledger.chain.key_files import address_in, former_keys
-    from ledger.market.delegation import Delegation, Role
+    from ledger.market.delegation import revoked
 
     former = {address_in(path) for path in former_keys(keystore)} - {address_in(keystore)}
     acting = [one for one in sorted(former) if session.chain.delegation_of(session.address, one).roles]
-    nothing = (Delegation(key=one, roles=Role(0), allowance=0, until=0) for one in acting)
-    return [session.send(calls.set_delegate(session.profile.market, one)) for one in nothing]
+    return [session.send(calls.set_delegate(session.profile.market, revoked(one))) for one in acting]

@@ -1,6 +1,5 @@
 """`bingwang simulate`: what a market would have done with given offers and bids, or with recorded history."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,9 +57,11 @@ def _read(offers: Path | None, bids: Path | None, history: str | None, span: tup
     from ledger.market.errors import Rejected
     from node.cli.reading.market_history import read_history
     from node.cli.reading.market_orders import read_market
+    from node.cli.reading.moments import parse_past
 
     if history is not None and offers is None and bids is None:
-        return read_history(history, _moment(span[0], 0), _moment(span[1], _EVER))
+        since, until = span
+        return read_history(history, parse_past(since) if since else 0, parse_past(until) if until else _EVER)
     if offers is None or bids is None or history is not None or any(span):
         raise Rejected(
             "no-market",
@@ -68,18 +69,3 @@ def _read(offers: Path | None, bids: Path | None, history: str | None, span: tup
             "Give --offers FILE --bids FILE, or --history URL.",
         )
     return read_market(offers, bids)
-
-
-def _moment(text: str, default: int) -> int:
-    from ledger.market.errors import Rejected
-
-    if not text:
-        return default
-    for form in ("%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"):
-        try:
-            return int(datetime.strptime(text, form).replace(tzinfo=UTC).timestamp())
-        except ValueError:
-            continue
-    raise Rejected(
-        "malformed-moment", f"{text[:60]!r} is not a moment.", "Write 2027-01-31 or 2027-01-31T18:00Z (UTC)."
-    )

@@ -4,21 +4,19 @@ offers that its books know, each from the beginning of the time looked at until 
 When an agent answered is in no book, so every offer counts as live; leases run as long as they really did.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from ledger.books.books import Books, open_books
 from ledger.books.queries import Queries
 from ledger.books.rows import JobRow
-from ledger.market.errors import MarketError, Rejected
-from ledger.market.identity import NO_DIGEST, Digest, text
-from ledger.market.job import job_from_plain
-from ledger.market.offer_document import OfferDocument, offer_document_from_plain
+from ledger.market.errors import Rejected
+from ledger.market.identity import NO_DIGEST, text
 from matcher.simulation.scenario import Arrival, Listing
 from node.cli.reading.market_orders import Files
-from node.trading.admission import MOST_ALTERNATIVES
+from node.trading.admission import MOST_ALTERNATIVES, admitted_job
 from node.trading.bid_orders import Queued, bid_order, offer_order
+from node.trading.standing_book import known_document
 
 _BOOKS = "books.sqlite3"
 
@@ -46,21 +44,12 @@ def _opened(url: str) -> Books:
 
 def _listings(queries: Queries, since: int, models: dict[int, str]) -> Iterator[Listing]:
     for row in queries.offers():
-        document = _document(queries, row.offer.document)
+        document = known_document(queries, row)
         if document is not None and row.offer.valid_until > since:
             if document.accelerators is not None:
                 models.setdefault(row.offer.traits.model, document.accelerators.model)
             order = offer_order(row.id, row.offer, document, 0)
             yield Listing(order=order, since=since, until=row.offer.valid_until)
-
-
-def _document(queries: Queries, name: Digest) -> OfferDocument | None:
-    """The document of an offer, None where nobody brought it."""
-    body = queries.document(name)
-    try:
-        return None if body is None else offer_document_from_plain(json.loads(body))
-    except MarketError:
-        return None
 
 
 def _arrivals(queries: Queries, since: int, until: int) -> Iterator[Arrival]:
@@ -72,17 +61,14 @@ def _arrivals(queries: Queries, since: int, until: int) -> Iterator[Arrival]:
 def _arrival(queries: Queries, row: JobRow) -> Arrival:
     ways = []
     for place, way in enumerate(row.ways):
-        body = queries.document(way.document)
-        assert body is not None
+        job = admitted_job(queries, way.document)
         queued = Queued(
             job=row.job,
             sequence=row.sequence * MOST_ALTERNATIVES + place,
             arrived_at=row.accepted_at,
             seed=row.draw.seed if row.draw else row.job,
         )
-        ways.append(
-            bid_order(way.attempt_ids[0], way.attempts[0].bid, job_from_plain(json.loads(body)), queued)
-        )
+        ways.append(bid_order(way.attempt_ids[0], way.attempts[0].bid, job, queued))
     return Arrival(
         name=text(row.job)[:12],
         ways=tuple(ways),

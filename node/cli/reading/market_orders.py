@@ -22,14 +22,14 @@ from ledger.chain.typed_data import model_tag
 from ledger.market.domains import check_domain
 from ledger.market.errors import Rejected
 from ledger.market.identity import Address, BidId, Digest, OfferId
-from ledger.market.job import Accelerators, Image
+from ledger.market.job import Accelerators
 from ledger.market.offer import Offer
 from ledger.market.resource import Quantities
 from ledger.market.traits import FEATURES, GRADES, REGIONS, VENDORS, Traits, bit, bits, thermometer
 from matcher.orders import BidOrder, OfferOrder
 from matcher.simulation.scenario import Arrival, Listing
 from node.buying.bidding import Parties, bid_for
-from node.buying.draft import JobDraft
+from node.buying.draft import NO_IMAGE, JobDraft
 from node.cli.reading.amounts import parse_amount
 from node.cli.reading.job_file import draft_of
 from node.cli.reading.job_goods import accelerators_of
@@ -49,7 +49,6 @@ _TOKENS: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 _OWN: Final = ("at", "buyer", "runs", "count")
 _NODE: Final = Address(sha256(b"node").digest()[:20])
 _FOREVER: Final = "365d"
-_NO_IMAGE: Final = Image(reference="any", config="sha256:" + "0" * 64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +210,7 @@ def _arrivals(entries: list[MappingNode]) -> Iterator[Arrival]:
         copies, runs = own.convert("count", _copies(total), "1"), own.convert("runs", parse_time, "0")
         total += copies
         own.done()
-        rest = with_default(with_default(rest, "image", _NO_IMAGE.config), "command", "run", "it")
+        rest = with_default(with_default(rest, "image", NO_IMAGE.config), "command", "run", "it")
         draft = draft_of(Section(with_default(rest, "name", f"bid-{number + 1}"), "bid"), DECIMALS, at)
         for copy in range(copies):
             yield _arrival(draft, account(buyer), at, (number, copy, sequence), runs)
@@ -223,7 +222,7 @@ def _arrival(draft: JobDraft, buyer: Address, at: int, place: tuple[int, int, in
     ways = []
     job = BidId(_digest(f"bid {number} {copy}"))
     for way, form in enumerate(draft.forms):
-        document = form.job(_NO_IMAGE, form.stored_inputs)
+        document = form.job(NO_IMAGE, form.stored_inputs)
         parties = Parties(buyer=buyer, signer=buyer, matcher=_NODE, epoch=0)
         name = job if way == 0 else BidId(_digest(f"bid {number} {copy} {way}"))
         bid = bid_for(document, _digest(f"document {number}"), parties, sequence, at, draft.wait + _SLACK)

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ledger.market.capability import Vector, below_floors
-from ledger.market.keeping import canonical
 from ledger.market.resource import Quantities
-from ledger.market.traits import FEATURES, REGIONS, VENDORS, names_of
+from ledger.market.traits import FEATURES, REGIONS, VENDORS, canonical_model, names_of
 from ledger.market.wire import offer_from_plain
 from node.cli.reading.amounts import ask_prices
 from node.cli.reading.job_goods import format_figure
@@ -31,7 +30,7 @@ class Wish:
         return (
             (bool(row["live"]) or not self.live)
             and self.vendor in ("", row["vendor"])
-            and (not self.models or canonical(row["model"]) in map(canonical, self.models))
+            and (not self.models or canonical_model(row["model"]) in map(canonical_model, self.models))
             and self.profile.lower() in ("", row["profile"])
             and not below_floors(tuple(row["capability"].items()), self.floors)
             and bool(row["reputation"] >= self.min_reputation)

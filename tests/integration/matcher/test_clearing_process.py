@@ -1,9 +1,6 @@
 """A book is cleared alike by every process, whatever its hashes are seeded with."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from tests.fakes.hash_seeds import printed_by_two
 
 SCRIPT = """
 from matcher.book import BidPlaced
@@ -20,19 +17,7 @@ for seed in range(6):
 """
 
 
-def cleared(seed: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env=os.environ | {"PYTHONHASHSEED": seed},
-        cwd=Path(__file__).parents[3],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout
-
-
 def test_two_processes_with_other_hash_seeds_clear_a_book_alike() -> None:
-    first = cleared("1")
+    first, second = printed_by_two("-c", SCRIPT)
     assert first.count("Match(") > 20
-    assert first == cleared("2")
+    assert first == second

@@ -6,14 +6,13 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from ledger.market.identity import Address, text
-from ledger.market.policy import EMBEDDED
+from ledger.market.identity import text
 from matcher.simulation.market import simulate
 from matcher.simulation.scenario import Scenario
-from node.buying.profile import Profile, write_profile
 from node.cli.main import run
 from node.cli.reading.market_history import read_history
 from tests.factories import HOUR, a_job
+from tests.fakes.joined_home import join
 from tests.fakes.node_server import NodeServer, order_plain
 from tests.fakes.node_twin import BUYER, RATE, NodeTwin
 
@@ -28,23 +27,6 @@ any_of:
 max_price: 1/h
 max_duration: 10m
 """
-
-
-def joined(home: Path, node_url: str) -> None:
-    """A home that knows this node; its chain is down."""
-    profile = Profile(
-        node_url=node_url,
-        rpc_url="http://127.0.0.1:9",
-        chain_id=7,
-        market=Address(b"\1" * 20),
-        token=Address(b"\2" * 20),
-        decimals=6,
-        node=Address(b"\3" * 20),
-        policy=EMBEDDED,
-        first_block=0,
-        embedded=True,
-    )
-    write_profile(home / "profiles" / "default.json", profile)
 
 
 def bingwang(home: Path, *arguments: str) -> dict[str, Any]:
@@ -85,7 +67,7 @@ def test_an_order_that_does_not_rest_is_not_explained(server: NodeServer) -> Non
 
 def test_the_command_explains_a_job_file_without_a_wallet(server: NodeServer, tmp_path: Path) -> None:
     lent(server.twin)
-    joined(tmp_path, f"http://{server.address}")
+    join(tmp_path, node_url=f"http://{server.address}")
     file = tmp_path / "job.yaml"
     file.write_text(JOB)
     told = bingwang(tmp_path, "explain", str(file), "--json")
@@ -97,7 +79,7 @@ def test_the_command_explains_a_job_file_without_a_wallet(server: NodeServer, tm
 
 def test_the_command_explains_a_job_that_rests(server: NodeServer, tmp_path: Path) -> None:
     lent(server.twin)
-    joined(tmp_path, f"http://{server.address}")
+    join(tmp_path, node_url=f"http://{server.address}")
     told = bingwang(tmp_path, "explain", rests(server), "--json")
     assert told["obstacles"][0]["dimension"] == "cpu"
     assert bingwang(tmp_path, "explain", text(bytes(32)), "--json")["code"] == "unknown-job"

@@ -16,10 +16,9 @@ from ledger.chain.keys import LocalKey, create_keystore
 from ledger.market.delegation import Role
 from ledger.market.facts import JobPhase
 from ledger.market.identity import LeaseId, from_text, text
-from ledger.market.policy import EMBEDDED
-from node.buying.profile import Profile, write_profile
 from node.cli.main import run
 from tests.factories import a_job, an_address
+from tests.fakes.joined_home import join
 from tests.fakes.node_server import NodeServer, order_plain
 from tests.fakes.node_twin import BUYER, DOMAIN, NODE, OTHER
 
@@ -147,20 +146,14 @@ class TestCommands:
 @pytest.fixture
 def home(server: NodeServer, tmp_path: Path) -> Path:
     """The buyer's own folder, joined to the node."""
-    folder = tmp_path / "home"
-    profile = Profile(
+    folder = join(
+        tmp_path / "home",
         node_url=f"http://{server.address}",
-        rpc_url="http://127.0.0.1:9",
         chain_id=DOMAIN.chain_id,
         market=DOMAIN.market,
         token=an_address("token"),
-        decimals=6,
         node=NODE.address,
-        policy=EMBEDDED,
-        first_block=0,
-        embedded=True,
     )
-    write_profile(folder / "profiles" / "default.json", profile)
     (folder / "wallets").mkdir()
     create_keystore(folder / "wallets" / "default.json", "secret", sha256(b"buyer").digest())
     return folder

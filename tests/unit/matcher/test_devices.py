@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.market.errors import Rejected
-from matcher.devices import Devices
+from ledger.market.resource import Quantities
+from matcher.devices import Devices, devices_of, lent_devices, per_device
 
 
 def devices(*free_milli: int, memory: int = 100) -> Devices:
@@ -25,17 +26,21 @@ def some_devices(draw: st.DrawFn) -> Devices:
 
 
 def test_a_lane_of_thousands_lends_whole_devices() -> None:
-    assert Devices.idle(2500, 80) == Devices(
-        free_milli=(1000, 1000), free_memory=(80, 80), milli=1000, memory=80
-    )
+    assert lent_devices(2500) == (2, 1000)
 
 
 def test_a_lane_below_a_thousand_lends_one_slice() -> None:
-    assert Devices.idle(250, 80) == Devices(free_milli=(250,), free_memory=(80,), milli=250, memory=80)
+    assert lent_devices(250) == (1, 250)
 
 
 def test_a_lane_of_nothing_lends_no_device() -> None:
-    assert Devices.idle(0, 80).free_milli == ()
+    assert lent_devices(0) == (0, 0)
+
+
+def test_a_want_is_spread_over_as_few_devices_as_can_be_and_evenly() -> None:
+    want = Quantities(gpu=2500, gpu_memory=100)
+    assert devices_of(want) == 3
+    assert per_device(want, 3) == (834, 34)
 
 
 def test_the_fullest_device_that_fits_is_taken() -> None:

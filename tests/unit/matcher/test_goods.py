@@ -17,7 +17,7 @@ from ledger.market.resource import Quantities
 from ledger.market.traits import FEATURES, Traits
 from matcher.book import BidPlaced, Book, BookEvent, CapacityTaken, OfferListed
 from matcher.clearing import clear
-from matcher.eligibility import bonus, bonus_in, conditions, plain
+from matcher.eligibility import bonus_in, conditions, plain
 from matcher.orders import BidOrder, OfferOrder
 from matcher.pricing import ask_rates
 from tests import strategies as some
@@ -136,10 +136,10 @@ def test_a_bonus_is_basis_points_of_the_limit_by_the_best_pattern() -> None:
     assert bonus_in(order, "lab/berlin") == 1_250
     assert bonus_in(order, "lab/paris") == 500
     assert bonus_in(order, "club/paris") == 0
-    offers = [offer_order(name, domain) for name, domain in (("a", "lab/paris"), ("b", "club/paris"))]
-    view = Book([OfferListed(order=offer) for offer in offers]).offers()
-    by_offer = dict(zip((one.id for one in view.orders), bonus(order, view).tolist(), strict=True))
-    assert by_offer == {offers[0].id: 500, offers[1].id: 0}
+    named = (("a", "lab/paris"), ("b", "club/paris"))
+    offers = [offer_order(name, domain, ask=Quantities(cpu=1)) for name, domain in named]
+    places = Book([OfferListed(order=offer) for offer in offers]).cheapest(order, NOW, 2)
+    assert {place.offer: place.bonus for place in places} == {offers[0].id: 500, offers[1].id: 0}
 
 
 def test_only_goods_that_the_index_does_not_compare_make_an_order_more_than_plain() -> None:

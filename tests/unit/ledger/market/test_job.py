@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 
 from ledger.market.errors import Rejected
-from ledger.market.job import KIND, Accelerators, Image, InputFile, Job, check_path, job_from_plain
+from ledger.market.job import (
+    KIND,
+    Accelerators,
+    Image,
+    InputFile,
+    Job,
+    Times,
+    check_path,
+    job_from_plain,
+    same_but_resized,
+)
 from tests import strategies as some
 from tests.factories import a_job
 
@@ -190,3 +200,18 @@ def test_accelerators_stay_in_their_ranges() -> None:
     for wrong in ({"count": 256}, {"count": True}, {"share": 0}, {"memory": 1 << 31}):
         with pytest.raises(Rejected):
             replace(whole, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({}, True),
+        ({"cpu": 2_000, "memory": 4_096, "disk": 9_000, "max_rate": 7, "max_seconds": 9, "retry": 2}, True),
+        ({"times": Times(deadline=1 << 33)}, True),
+        ({"command": ("other",)}, False),
+        ({"notice": 60}, False),
+        ({"cpu": 2_000, "name": "other"}, False),
+    ],
+)
+def test_a_job_goes_on_with_other_sizes_and_as_no_other_job(changes: dict[str, Any], same: bool) -> None:
+    assert same_but_resized(a_job(), replace(a_job(), **changes)) is same

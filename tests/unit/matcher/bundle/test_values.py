@@ -31,15 +31,7 @@ class Thing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Longer:
-    name: str
-    inner: Inner
-    flag: bool = False
-    maybe: bytes | None = None
-    many: tuple[Inner, ...] = ()
-    pair: tuple[str, int] = ("", 0)
-    some: frozenset[int] = frozenset()
-    colour: Colour = Colour.RED
+class Longer(Thing):
     added: int = 0
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.market.errors import Rejected
-from matcher.fragmentation.demand import NO_DEMAND, ONE, Learnt, Shape, demand_for, demand_of, sigmoid
-from matcher.fragmentation.holes import losses
+from matcher.fragmentation.demand import NO_DEMAND, Learnt, Shape, demand_for, demand_of, sigmoid
+from matcher.fragmentation.holes import ONE, losses
 
 WHOLE = Shape(cpu=8_000, memory=1, devices=1, share=1000)
 HALF = Shape(cpu=4_000, memory=1, devices=1, share=500)

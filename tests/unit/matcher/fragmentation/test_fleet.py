@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.market.errors import Rejected
-from matcher.fragmentation.demand import NO_DEMAND, Demand, Numbers, Shape, demand_for, typical_shapes
-from matcher.fragmentation.fleet import Choice, Fleet, Room, numbers
+from matcher.compiled import Numbers
+from matcher.fragmentation.demand import NO_DEMAND, Demand, Shape, demand_for, typical_shapes
+from matcher.fragmentation.fleet import Choice, Fleet, Room, numbers, tables
 from matcher.fragmentation.scores import (
     BEST_FIT,
     FGD,
@@ -17,7 +18,7 @@ from matcher.fragmentation.scores import (
     NOWHERE,
     OURS,
     RANDOM,
-    fragments,
+    class_of,
     survey,
     surveyed,
 )
@@ -60,6 +61,22 @@ def fits(at: Room, shape: Shape) -> bool:
     return lanes and model and sum(free >= shape.share for free in at.milli) >= shape.devices
 
 
+def row_of(at: Room) -> Numbers:
+    return np.array((at.cpu, at.memory, at.slots, at.model, len(at.milli), *at.milli), dtype=np.int64)
+
+
+def classes_of(rooms: list[Room], shape: Shape, demand: Demand, policy: int) -> list[int]:
+    """Each room's class by itself."""
+    return [class_of(row, numbers(shape), tables(demand, policy, row.size)) for row in map(row_of, rooms)]
+
+
+def fragments(row: Numbers, cpu: int, demand: Demand, popular: Numbers) -> int:
+    """Of a row that is surveyed as it is."""
+    found = np.zeros((len(demand.typical), 2), dtype=np.int64)
+    survey(row, demand.typical, found)
+    return surveyed(cpu, int(row[FIRST:].sum()), demand.typical, popular, found, 0, 0)
+
+
 def test_a_share_goes_where_it_fills_a_hole() -> None:
     fleet = Fleet([room(1000), room(1000, 500), room(320)], demand_for([WHOLE, HALF]))
     assert fleet.choose(HALF) == Choice(row=1, devices=(1,))
@@ -85,8 +102,7 @@ def test_of_equal_places_the_first_row_is_chosen() -> None:
 def test_where_nothing_fits_nothing_is_chosen() -> None:
     fleet = Fleet([room(999, 999), room(1000, cpu=7), room(1000, slots=0)], NO_DEMAND)
     assert fleet.choose(WHOLE) is None
-    assert fleet.choose(WHOLE, [0, 1, 2]) is None
-    assert fleet.choose(WHOLE, []) is None
+    assert Fleet([], NO_DEMAND).choose(WHOLE) is None
 
 
 def test_a_model_is_asked_of_gpu_work_alone() -> None:
@@ -94,11 +110,6 @@ def test_a_model_is_asked_of_gpu_work_alone() -> None:
     fleet = Fleet([room(1000), room(1000, model=1)], NO_DEMAND)
     assert fleet.choose(bound) == Choice(row=1, devices=(0,))
     assert Fleet([room(1000)], NO_DEMAND).choose(Shape(cpu=1, memory=1, models=0b10)) is not None
-
-
-def test_among_given_rows_their_order_draws_between_equals() -> None:
-    fleet = Fleet([room(1000), room(1000)], NO_DEMAND)
-    assert fleet.choose(WHOLE, [1, 0]) == Choice(row=1, devices=(0,))
 
 
 def test_what_was_given_back_is_chosen_again() -> None:
@@ -133,19 +144,6 @@ def test_a_room_with_impossible_devices_is_refused(free: tuple[int, ...]) -> Non
 def test_a_model_beyond_the_mask_is_refused() -> None:
     with pytest.raises(Rejected, match="Model 62"):
         room(1000, model=62)
-
-
-def test_rows_are_added_and_replaced() -> None:
-    fleet = Fleet([room(500)], NO_DEMAND)
-    assert fleet.choose(WHOLE) is None
-    for row in range(1, 5):
-        fleet.put(row, room(500, 500, 500))
-    fleet.put(2, room(0, 0, 0, 0, 0, 0, 1000))
-    assert len(fleet) == 5
-    assert fleet.choose(WHOLE) == Choice(row=2, devices=(6,))
-    fleet.put(2, room())
-    assert fleet.choose(WHOLE) is None
-    assert fleet.room(2) == room()
 
 
 def test_fitting_rows_are_all_that_fit() -> None:
@@ -183,7 +181,9 @@ def test_kept_scores_are_those_from_scratch_and_no_room_is_lent_twice(
             fleet.give(*held.pop(number % len(held)))
         fresh = Fleet([fleet.room(row) for row in range(len(fleet))], demand, policy)
         choice = fleet.choose(shape)
-        assert choice == fresh.choose(shape) == fresh.choose(shape, range(len(fleet)))
+        assert choice == fresh.choose(shape)
+        ranked = classes_of([fleet.room(row) for row in range(len(fleet))], shape, demand, policy)
+        assert (choice.row if choice else -1) == (ranked.index(max(ranked)) if max(ranked) > NOWHERE else -1)
         if choice is not None:
             fleet.take(choice, shape)
             held.append((choice, shape))
@@ -192,23 +192,17 @@ def test_kept_scores_are_those_from_scratch_and_no_room_is_lent_twice(
     assert [fleet.room(row) for row in range(len(fleet))] == given_rooms
 
 
-def row_of(at: Room) -> Numbers:
-    return np.array((at.cpu, at.memory, at.slots, at.model, len(at.milli), *at.milli), dtype=np.int64)
-
-
 @given(at=rooms, demand=demands, device=st.integers(0, 3), new=st.integers(0, 1000))
-def test_the_quick_count_of_fragments_is_the_plain_one(
+def test_a_changed_device_is_counted_as_if_the_row_were_surveyed_anew(
     at: Room, demand: Demand, device: int, new: int
 ) -> None:
     row, idle, popular = row_of(at), sum(at.milli), demand.popular[at.model]
     found = np.zeros((len(demand.typical), 2), dtype=np.int64)
     survey(row, demand.typical, found)
-    quick = surveyed(at.cpu, idle, demand.typical, popular, found, 0, 0)
-    assert quick == fragments(row, at.cpu, demand.typical, popular)
     if device < len(at.milli):
         old, row[FIRST + device] = at.milli[device], new
         quick = surveyed(at.cpu, idle, demand.typical, popular, found, old, new)
-        assert quick == fragments(row, at.cpu, demand.typical, popular)
+        assert quick == fragments(row, at.cpu, demand, popular)
 
 
 @given(at=rooms, tasks=st.lists(shapes, max_size=20))
@@ -219,7 +213,7 @@ def test_fragments_are_those_of_the_paper(at: Room, tasks: list[Shape]) -> None:
         fit = devices and at.cpu >= cpu and models >> at.model & 1
         fit = fit and sum(free >= share for free in at.milli) >= devices
         expected += count * (sum(at.milli) - (usable if fit else 0))
-    assert fragments(row_of(at), at.cpu, demand.typical, demand.popular[at.model]) == expected
+    assert fragments(row_of(at), at.cpu, demand, demand.popular[at.model]) == expected
 
 
 @given(given_rooms=fleets, demand=demands, shape=shapes)
@@ -239,8 +233,7 @@ def test_a_market_sees_the_classes_that_the_fleet_sees(
         free.reshape(len(open_rooms), width),
         np.array([at.model for at in open_rooms]),
     )
-    expected = Fleet(open_rooms, demand).classes(shape, np.arange(len(open_rooms)))
-    assert seen.tolist() == expected.tolist()
+    assert seen.tolist() == classes_of(open_rooms, shape, demand, OURS)
     assert [value > NOWHERE for value in seen] == [fits(at, shape) for at in open_rooms]
 
 

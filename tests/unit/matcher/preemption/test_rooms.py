@@ -17,7 +17,7 @@ def a_full_book(stake_bps: int = 0) -> Book:
 
 
 def test_a_full_offer_is_a_room_without_anything_free() -> None:
-    (room,) = rooms(bid_order(), a_full_book(), [OFFER], NOW, stake_bps=0)
+    (room,) = rooms(bid_order(), a_full_book(), [OFFER], NOW)
     assert (room.offer, room.free, room.rate) == (OFFER, Quantities(), 1_102_400)
 
 
@@ -26,13 +26,13 @@ def test_a_full_offer_that_could_never_serve_the_order_is_none() -> None:
     dear = bid_order(limit_rate=1_102_399)
     long = bid_order(duration=25 * HOUR)
     for order in (small, dear, long):
-        assert rooms(order, a_full_book(), [OFFER], NOW, stake_bps=0) == []
+        assert rooms(order, a_full_book(), [OFFER], NOW) == []
 
 
 def test_an_offer_that_is_not_live_is_none() -> None:
-    assert rooms(bid_order(), Book(), [OFFER], NOW, stake_bps=0) == []
+    assert rooms(bid_order(), Book(), [OFFER], NOW) == []
 
 
 def test_a_stake_that_others_lock_does_not_rule_a_room_out() -> None:
-    (room,) = rooms(bid_order(), a_full_book(stake_bps=1_000), [OFFER], NOW, stake_bps=1_000)
+    (room,) = rooms(bid_order(), a_full_book(stake_bps=1_000), [OFFER], NOW)
     assert (room.stake, room.lock) == (3, 18)

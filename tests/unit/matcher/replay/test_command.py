@@ -1,16 +1,12 @@
 """The command prints one line of figures, or one line that says what is wrong."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from matcher.replay.command import main
-
-ROOT = Path(__file__).resolve().parents[4]
+from tests.fakes.hash_seeds import printed_by_two
 
 
 @pytest.fixture
@@ -105,17 +101,5 @@ def test_an_epoch_is_cleared_instead(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("policy", ["ours", "random"])
 def test_hash_seeds_change_nothing(trace: list[str], policy: str) -> None:
-    told = [
-        decided(
-            subprocess.run(
-                [sys.executable, "-m", "matcher.replay", *trace, "--policy", policy, "--json"],
-                cwd=ROOT,
-                env=os.environ | {"PYTHONHASHSEED": seed},
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout
-        )
-        for seed in ("1", "2")
-    ]
-    assert told[0] == told[1]
+    first, second = printed_by_two("-m", "matcher.replay", *trace, "--policy", policy, "--json")
+    assert decided(first) == decided(second)

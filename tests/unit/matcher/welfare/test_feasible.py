@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from matcher.welfare.feasible import faults
 from matcher.welfare.problem import DOMAINS, SAME_DOMAIN, Member, Problem, Solution
 from tests.fakes.clearings import Ask, Host, problem
+from tests.fakes.feasible import faults
 
 DEVICES = ((1000, 16), (1000, 16))
 TWO = (Host(lanes=(2, 2), devices=DEVICES, domain=0), Host(lanes=(2, 2), devices=DEVICES, pool=1, domain=1))

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from matcher.replay.epoch import parsed, problem_of
 from matcher.welfare import kernels
-from matcher.welfare.feasible import faults
 from matcher.welfare.greedy import orders
 from matcher.welfare.problem import SAME_DOMAIN, Problem, Solution
 from matcher.welfare.solve import solve
 from matcher.welfare.tables import canon
 from scripts.welfare.epochs import epoch
 from tests.fakes.clearings import Ask, Host, asks, hosts, optimum, problem, problems, shuffled
+from tests.fakes.feasible import faults
 
 WHOLE_DEVICE = (1000, 16)
 

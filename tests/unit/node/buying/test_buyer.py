@@ -17,27 +17,15 @@ from ledger.chain.typed_data import Domain, bid_id
 from ledger.market.errors import Broken, Rejected, Unavailable
 from ledger.market.identity import Address, BidId, LeaseId
 from ledger.market.job import Image, job_from_plain
-from ledger.market.policy import EMBEDDED
 from ledger.market.wire import signed_bid_from_plain
 from node.buying.buyer import Buyer, Cancelled
 from node.buying.client import Identity, NodeClient
 from node.buying.draft import EngineImage, JobDraft, LocalInput
 from node.buying.nonces import NonceCounter
-from node.buying.profile import Profile
+from tests.fakes.joined_home import a_profile
 
 KEY = LocalKey(b"\5" * 32)
-PROFILE = Profile(
-    node_url="http://node.test",
-    rpc_url="http://rpc.test",
-    chain_id=7,
-    market=Address(b"\1" * 20),
-    token=Address(b"\2" * 20),
-    decimals=6,
-    node=Address(b"\3" * 20),
-    policy=EMBEDDED,
-    first_block=0,
-    embedded=True,
-)
+PROFILE = a_profile(node_url="http://node.test", rpc_url="http://rpc.test")
 DOMAIN = Domain(chain_id=PROFILE.chain_id, market=PROFILE.market)
 DRAFT = JobDraft(
     name="j",

@@ -19,7 +19,6 @@ from ledger.market.identity import Address, LeaseId, text
 from ledger.market.job import Gang, Job, job_from_plain
 from ledger.market.lease import LeaseTerms
 from ledger.market.money import rate_of
-from ledger.market.policy import EMBEDDED
 from ledger.market.wire import (
     bid_to_plain,
     offer_to_plain,
@@ -31,8 +30,8 @@ from node.buying.buyer import Buyer
 from node.buying.client import Identity, NodeClient
 from node.buying.continuing import Change, continue_job
 from node.buying.nonces import NonceCounter
-from node.buying.profile import Profile
 from tests.factories import a_bid, a_job, an_offer
+from tests.fakes.joined_home import a_profile
 from tests.fakes.usage_reports import ShownLines
 
 KEY = LocalKey(b"\5" * 32)
@@ -105,17 +104,12 @@ class World:
 def buyer(world: World, counter: Callable[[Callable[[int, int], list[int]]], NonceCounter]) -> Buyer:
     identity = Identity(domain=DOMAIN, key=KEY)
     transport = httpx.MockTransport(world.answer)
-    profile = Profile(
+    profile = a_profile(
         node_url="http://node.test",
         rpc_url="http://rpc.test",
         chain_id=DOMAIN.chain_id,
         market=DOMAIN.market,
-        token=Address(b"\2" * 20),
-        decimals=6,
         node=NODE,
-        policy=EMBEDDED,
-        first_block=0,
-        embedded=True,
     )
     return Buyer(
         profile=profile,

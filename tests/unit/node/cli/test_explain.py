@@ -6,12 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ledger.market.identity import Address
-from ledger.market.policy import EMBEDDED
-from node.buying.profile import Profile, write_profile
 from node.cli.main import run
+from tests.fakes.joined_home import join
 
-NOWHERE = "http://127.0.0.1:9"
 JOB = "image: x\ncommand: [y]\nmax_price: 1/h\nmax_duration: 1h\n"
 
 
@@ -19,22 +16,6 @@ def explained(home: Path, target: str) -> tuple[int, str]:
     with CliRunner().isolation(env={"BINGWANG_HOME": str(home)}) as (out, _, _):
         code = run(["explain", target, "--json"])
         return code, str(json.loads(out.getvalue().decode())["code"])
-
-
-def joined(home: Path) -> None:
-    profile = Profile(
-        node_url=NOWHERE,
-        rpc_url=NOWHERE,
-        chain_id=7,
-        market=Address(b"\1" * 20),
-        token=Address(b"\2" * 20),
-        decimals=6,
-        node=Address(b"\3" * 20),
-        policy=EMBEDDED,
-        first_block=0,
-        embedded=True,
-    )
-    write_profile(home / "profiles" / "default.json", profile)
 
 
 def test_without_a_node_there_is_nothing_to_ask(tmp_path: Path) -> None:
@@ -50,7 +31,7 @@ def test_without_a_node_there_is_nothing_to_ask(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_found_is_named(target: str, code: int, kind: str, tmp_path: Path) -> None:
-    joined(tmp_path)
+    join(tmp_path)
     assert explained(tmp_path, target) == (code, kind)
 
 
@@ -59,7 +40,7 @@ def test_what_cannot_be_found_is_named(target: str, code: int, kind: str, tmp_pa
     [(JOB, 4, "node-unreachable"), (JOB + "gpus: 1\n", 3, "unknown-key"), ("", 3, "malformed-yaml")],
 )
 def test_a_job_file_is_read_before_the_node_is_asked(text: str, code: int, kind: str, tmp_path: Path) -> None:
-    joined(tmp_path)
+    join(tmp_path)
     file = tmp_path / "job.yaml"
     file.write_text(text)
     assert explained(tmp_path, str(file)) == (code, kind)

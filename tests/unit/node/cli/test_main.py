@@ -9,14 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from ledger.market.identity import Address, LeaseId
-from ledger.market.policy import EMBEDDED
 from ledger.market.usage_plain import SettledLine, settled_line_to_plain
 from ledger.market.usage_tree import UsageLine, UsageProof
-from node.buying.profile import Profile, write_profile
 from node.cli.failures import show, unforeseen, wants_json
 from node.cli.main import run
-
-NOWHERE = "http://127.0.0.1:9"
+from tests.fakes.joined_home import NOWHERE, join
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,24 +29,6 @@ def bingwang(home: Path, arguments: Sequence[str], password: str | None = "secre
     with CliRunner().isolation(env=env) as (out, err, _):
         code = run(arguments)
         return Outcome(code=code, out=out.getvalue().decode(), err=err.getvalue().decode())
-
-
-def joined(home: Path) -> Path:
-    """A home whose node and chain are down."""
-    profile = Profile(
-        node_url=NOWHERE,
-        rpc_url=NOWHERE,
-        chain_id=7,
-        market=Address(b"\1" * 20),
-        token=Address(b"\2" * 20),
-        decimals=6,
-        node=Address(b"\3" * 20),
-        policy=EMBEDDED,
-        first_block=0,
-        embedded=True,
-    )
-    write_profile(home / "profiles" / "default.json", profile)
-    return home
 
 
 @pytest.mark.parametrize(
@@ -99,7 +78,7 @@ def test_a_stranger_without_anything_gets_a_typed_error(
     ],
 )
 def test_a_part_that_is_down_is_named(arguments: list[str], code: int, kind: str, tmp_path: Path) -> None:
-    joined(tmp_path)
+    join(tmp_path)
     assert bingwang(tmp_path, ["wallet", "create", "buyer"]).code == 0
     outcome = bingwang(tmp_path, [*arguments, "--json"])
     assert (outcome.code, json.loads(outcome.out)["code"]) == (code, kind)
@@ -141,7 +120,7 @@ def test_a_wallet_is_made_once_and_says_its_address(tmp_path: Path) -> None:
 
 
 def test_a_wrong_password_is_refused(tmp_path: Path) -> None:
-    joined(tmp_path)
+    join(tmp_path)
     assert bingwang(tmp_path, ["wallet", "create"]).code == 0
     outcome = bingwang(tmp_path, ["fetch", "0x" + "00" * 32, "out", "--json"], password="other")
     assert (outcome.code, json.loads(outcome.out)["code"]) == (3, "wrong-password")

@@ -1,9 +1,6 @@
 from dataclasses import replace
 
-from ledger.books.rows import JobRow
-from ledger.market.bid import SignedBid
 from ledger.market.identity import BidId, LeaseId
-from ledger.market.lifecycle import JobState
 from node.trading.resting import (
     FIRST_PAUSE_SECONDS,
     INCLUSION_SECONDS,
@@ -13,28 +10,10 @@ from node.trading.resting import (
     rests_until,
 )
 from tests.factories import HOUR, NOW, a_bid, a_digest
+from tests.fakes.resting_row import a_resting_row
 
 JOB = BidId(a_digest("job"))
-ROW = JobRow(
-    job=JOB,
-    sequence=1,
-    buyer=a_bid().buyer,
-    document=a_digest("document"),
-    attempts=(SignedBid(bid=a_bid(), signature=bytes(64)),),
-    attempt_ids=(JOB,),
-    accepted_at=NOW,
-    wait_until=NOW + 10,
-    state=JobState.RESTING,
-    code="",
-    cause="",
-    lease=None,
-    leases=(),
-    next_attempt=0,
-    excluded=frozenset(),
-    reserve=834,
-    exit_code=None,
-    outputs=(),
-)
+ROW = a_resting_row(JOB, a_bid(), wait_until=NOW + 10)
 VALID = NOW + HOUR - INCLUSION_SECONDS
 
 

@@ -6,43 +6,20 @@ from typing import Any
 import pytest
 
 from ledger.books.rows import JobRow
-from ledger.market.bid import SignedBid
-from ledger.market.identity import Address, BidId, Digest
-from ledger.market.lifecycle import JobState
+from ledger.market.identity import Address, BidId
 from matcher.bundle.recording import RecordedBook
 from matcher.orders import BidOrder
 from node.trading.standing_book import NO_BLOCK
 from node.trading.waiting import BEST_AT_ONCE, OTHERS_AT_ONCE, SETTLED_FROM, Waiting
 from tests.factories import NOW, a_bid, an_address
+from tests.fakes.resting_row import a_resting_row
 
 MANY = 400
 AT_ONCE = BEST_AT_ONCE + OTHERS_AT_ONCE
 
 
 def a_row(number: int) -> JobRow:
-    name = BidId(number.to_bytes(32))
-    bid = a_bid(nonce=number)
-    signed = SignedBid(bid=bid, signature=bytes(64))
-    return JobRow(
-        job=name,
-        sequence=number,
-        buyer=bid.buyer,
-        document=Digest(bid.job),
-        attempts=(signed,),
-        attempt_ids=(name,),
-        accepted_at=NOW,
-        wait_until=NOW + 60,
-        state=JobState.RESTING,
-        code="",
-        cause="",
-        lease=None,
-        leases=(),
-        next_attempt=0,
-        excluded=frozenset(),
-        reserve=1,
-        exit_code=None,
-        outputs=(),
-    )
+    return a_resting_row(BidId(number.to_bytes(32)), a_bid(nonce=number), sequence=number)
 
 
 def an_order(number: int, **changes: Any) -> BidOrder:

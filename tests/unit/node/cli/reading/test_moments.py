@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ledger.market.errors import Rejected
-from node.cli.reading.moments import parse_moment
+from node.cli.reading.moments import parse_moment, parse_past
 
 TUESDAY = int(datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp())
 
@@ -39,3 +39,22 @@ def test_a_moment_that_passed_or_is_none_is_refused(text: str, code: str) -> Non
     with pytest.raises(Rejected) as refused:
         parse_moment(text, TUESDAY)
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("2026-11-23", "2026-11-23T00:00:00"),
+        ("2027-01-31T18:00Z", "2027-01-31T18:00:00"),
+        ("2027-01-31T18:00:05Z", "2027-01-31T18:00:05"),
+    ],
+)
+def test_a_moment_of_history_may_have_passed_and_a_date_begins(text: str, meant: str) -> None:
+    assert datetime.fromtimestamp(parse_past(text), UTC).isoformat() == meant + "+00:00"
+
+
+@pytest.mark.parametrize("text", ["48h", "friday", "2026-13-01", ""])
+def test_a_moment_of_history_is_no_time_from_now(text: str) -> None:
+    with pytest.raises(Rejected) as refused:
+        parse_past(text)
+    assert refused.value.code == "malformed-moment"
